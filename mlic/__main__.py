@@ -1,0 +1,8 @@
+"""`python -m mlic`."""
+
+import sys
+
+from mlic.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,47 @@
+"""`Backbone`: images to a feature map."""
+
+import abc
+from typing import TypeVar
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mlic.parts import Part
+
+__all__ = ["Backbone"]
+
+BackboneType = TypeVar("BackboneType", bound="Backbone")
+
+
+class Backbone(Part, nn.Module, abc.ABC):
+    """Turns normalised images into a feature map. Preprocessing belongs to it and is applied by the classifier, once.
+
+    A subclass sets the four fields below in its constructor and writes `forward`; see `examples/` for a whole one.
+
+    Attributes:
+        num_features: channels D of the feature map.
+        image_size: side of the square input in pixels.
+        mean: per channel (red, green, blue), subtracted from pixels in [0, 1].
+        std: per channel, divided by after that.
+        frozen: whether its parameters and its BatchNorm statistics stay as they are.
+    """
+
+    num_features: int
+    image_size: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    frozen: bool = False
+
+    @abc.abstractmethod
+    def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch features h w"]:
+        """Returns the feature map of `images`, which are normalised with `mean` and `std`."""
+
+    def freeze(self) -> None:
+        """Stops all learning in it: no gradients, and BatchNorm keeps the statistics it has."""
+        self.frozen = True
+        self.requires_grad_(False)
+        self.eval()
+
+    def train(self: BackboneType, mode: bool = True) -> BackboneType:
+        """Switches to training mode, except that a frozen backbone stays in evaluation mode."""
+        return super().train(mode and not self.frozen)

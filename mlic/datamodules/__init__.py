@@ -1,0 +1,1 @@
+"""Data: annotation files and images to batches."""

@@ -1,0 +1,46 @@
+"""`MultiLabelDataModule` and `Batch`: what the classifier asks of any data."""
+
+import abc
+from typing import NamedTuple
+
+import pytorch_lightning as pl
+from jaxtyping import Int8, Int64, UInt8
+from torch import Tensor
+
+__all__ = ["Batch", "MultiLabelDataModule"]
+
+
+class Batch(NamedTuple):
+    """Some samples, as a loader yields them.
+
+    Attributes:
+        images: red, green, blue, 0 to 255, not normalised: that is the classifier's work.
+        labels: 1 present, 0 absent, -1 unknown.
+        index: the row of each sample in its table; metrics keep one row for each, whatever a sampler repeats.
+        errors: `(index, message)` of samples whose image could not be read; they have no row above.
+    """
+
+    images: UInt8[Tensor, "batch 3 height width"]
+    labels: Int8[Tensor, "batch classes"]
+    index: Int64[Tensor, " batch"]  # type: ignore[assignment]  # hides tuple.index, which nobody asks of a batch
+    errors: tuple[tuple[int, str], ...] = ()
+
+
+class MultiLabelDataModule(pl.LightningDataModule, abc.ABC):
+    """Data for a `MultiLabelClassifier`. A subclass gives `classes` and loaders that yield `Batch`.
+
+    Attributes:
+        image_size: side of the square images in pixels; the classifier fills in its backbone's where it is None.
+    """
+
+    image_size: int | None = None
+
+    @property
+    def validates(self) -> bool:
+        """Whether there is validation data; without it the newest checkpoint is the best."""
+        return type(self).val_dataloader is not pl.LightningDataModule.val_dataloader
+
+    @property
+    @abc.abstractmethod
+    def classes(self) -> tuple[str, ...]:
+        """The names of the columns of `Batch.labels`, in order; known without a Trainer."""

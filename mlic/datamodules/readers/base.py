@@ -1,0 +1,25 @@
+"""`LabelReader`: an annotation file to a `LabelTable`."""
+
+import abc
+from pathlib import Path
+
+from mlic.labels import LabelTable
+
+__all__ = ["LabelReader"]
+
+
+class LabelReader(abc.ABC):
+    """Reads one annotation format. A subclass writes `read`, and `recognises` if a bare path may stand for it."""
+
+    @abc.abstractmethod
+    def read(self) -> LabelTable:
+        """Returns the table.
+
+        Raises:
+            LabelError: with all faults of the file, each with its line.
+        """
+
+    @classmethod
+    def recognises(cls, path: Path) -> bool:
+        """Says whether `path` looks like this format, from its content. Must be cheap and must not raise."""
+        return False

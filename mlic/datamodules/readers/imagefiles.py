@@ -1,0 +1,139 @@
+"""`ImageFiles`: finds the images that an annotation file names."""
+
+import os
+import posixpath
+import re
+from functools import cached_property
+from pathlib import Path
+
+from mlic.errors import LabelError
+from mlic.images import IMAGE_SUFFIXES
+
+__all__ = ["ImageFiles", "fold_suffix", "is_image"]
+
+
+class ImageFiles:
+    r"""Finds images below a folder by listing each folder once, which is far quicker than a look at each file.
+
+    A path may be written with `\`. A file is looked for as it is written first; if there is none, one whose suffix
+    differs in case only stands for it; and a name without suffix stands for the one image that has it as its stem.
+
+    Args:
+        root: the data root.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._written: dict[str, _Folder] = {}
+        self._folders: dict[str, _Folder] = {}
+
+    def find(self, written: str) -> str:
+        """Returns the path of an image relative to the root, POSIX and normalised.
+
+        Args:
+            written: its path in the annotation file, relative to the root or absolute.
+
+        Raises:
+            LabelError: if there is no such image or it lies outside the root; without file and line, which the caller
+                knows.
+        """
+        text = written.replace("\\", "/")
+        folder_text, slash, name = text.rpartition("/")
+        folder = self._written.get(folder_text or slash) or self._open(folder_text or slash, written)
+        if name in folder.names:
+            return folder.prefix + name
+        found = folder.similar(name)
+        if len(found) == 1:
+            return folder.prefix + found[0]
+        if found:
+            raise LabelError(f"image '{written}' is one of {' and '.join(map(repr, found))}; write which")
+        # A listing tells names apart that the file system does not (upper case on a Mac).
+        if os.path.isfile(self._root / folder.prefix / name):  # noqa: PTH113 (a NUL makes Path.is_file raise)
+            return folder.prefix + name
+        expected = "expected a file there, or give root: the folder that the paths start from"
+        raise LabelError(f"no image '{written}' below {self._root}; {expected}")
+
+    def _open(self, folder_text: str, written: str) -> "_Folder":
+        if "://" in written:
+            raise LabelError(f"image '{written}' is a URL; expected a file below {self._root}")
+        below = self._below_root(folder_text)
+        if below is None:
+            expected = "expected one below it, or give root: a folder that holds all images"
+            raise LabelError(f"image '{written}' lies outside the data root {self._root}; {expected}")
+        if below not in self._folders:
+            self._folders[below] = _Folder(self._root, below)
+        self._written[folder_text] = self._folders[below]
+        return self._folders[below]
+
+    def _below_root(self, folder_text: str) -> str | None:
+        """Returns a folder relative to the root: `` or `a/b/`; None if it is outside."""
+        folder = posixpath.normpath(folder_text)
+        if re.match("[A-Za-z]:", folder) or folder.startswith("/"):
+            for root in self._absolute_roots:
+                if f"{folder}/".startswith(f"{root}/"):
+                    folder = folder[len(root) + 1 :] or "."
+                    break
+            else:
+                return None
+        if folder == ".." or folder.startswith("../"):
+            return None
+        return "" if folder == "." else f"{folder}/"
+
+    @cached_property
+    def _absolute_roots(self) -> tuple[str, ...]:
+        """The root as the user sees it and as the file system does, without a slash at the end."""
+        seen = posixpath.normpath(self._root.absolute().as_posix())
+        return tuple(root.rstrip("/") for root in (seen, self._root.resolve().as_posix()))
+
+
+class _Folder:
+    """The files of one folder."""
+
+    def __init__(self, root: Path, prefix: str) -> None:
+        self.prefix = prefix
+        try:
+            with os.scandir(root / prefix) as entries:
+                self.names = frozenset(entry.name for entry in entries if _is_file(entry))
+        except (OSError, ValueError):  # no such folder, or a NUL in its name: it has no images
+            self.names = frozenset()
+
+    def similar(self, name: str) -> list[str]:
+        """Returns the files that `name` may stand for."""
+        return self._similar.get(fold_suffix(name), [])
+
+    @cached_property
+    def _similar(self) -> dict[str, list[str]]:
+        similar: dict[str, list[str]] = {}
+        for name in sorted(self.names):
+            similar.setdefault(fold_suffix(name), []).append(name)
+            if is_image(name):
+                similar.setdefault(os.path.splitext(name)[0], []).append(name)  # noqa: PTH122
+        return similar
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # links that point at each other
+        return False
+
+
+def is_image(name: str) -> bool:
+    """Says whether a file name has the suffix of an image.
+
+    Example:
+        >>> is_image("car.JPG"), is_image("car.txt")
+        (True, False)
+    """
+    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122
+
+
+def fold_suffix(name: str) -> str:
+    """Returns a file name with its suffix in lower case.
+
+    Example:
+        >>> fold_suffix("Car.JPG")
+        'Car.jpg'
+    """
+    stem, suffix = os.path.splitext(name)  # noqa: PTH122 (a hundred times quicker than Path)
+    return stem + suffix.lower()

@@ -1,0 +1,1 @@
+"""Heads: a feature map to logits."""

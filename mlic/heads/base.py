@@ -1,0 +1,18 @@
+"""`Head`: a feature map to logits."""
+
+import abc
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mlic.parts import Part
+
+__all__ = ["Head"]
+
+
+class Head(Part, nn.Module, abc.ABC):
+    """Turns a feature map into one logit per class. Its constructor takes `num_features` and `num_classes` first."""
+
+    @abc.abstractmethod
+    def forward(self, feature_map: Float[Tensor, "batch features h w"]) -> Float[Tensor, "batch classes"]:
+        """Returns the logits, for any height and width of the map."""

@@ -1,0 +1,233 @@
+"""From the bytes of an image file to `uint8` pixels, and to the square that a backbone takes."""
+
+import io
+import re
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image, ImageFile, UnidentifiedImageError
+from torch import Tensor
+
+from mlic.errors import ImageError, UsageError
+
+__all__ = ["IMAGE_SUFFIXES", "read_image", "squash"]
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
+"""The suffixes, in lower case, of the files that `read_image` is meant for; it goes by the bytes, not by the suffix."""
+
+# No other plug-in of Pillow is let near foreign files (some start other programs).
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+_EXPECTED = "a JPEG, PNG, WebP, BMP, GIF or TIFF"
+
+_SIGNATURES = (
+    (re.compile(rb"\xff\xd8\xff"), "JPEG"),
+    (re.compile(rb"\x89PNG\r\n\x1a\n"), "PNG"),
+    (re.compile(rb"RIFF....WEBP", re.DOTALL), "WebP"),
+    (re.compile(rb"BM"), "BMP"),
+    (re.compile(rb"GIF8[79]a"), "GIF"),
+    (re.compile(rb"II[*+]\0|MM\0[*+]"), "TIFF"),
+)
+_LOOKALIKES = (
+    (re.compile(rb"....ftyp(avif|avis)", re.DOTALL), "AVIF"),
+    (re.compile(rb"....ftyp(hei|hev|mif1|msf1)", re.DOTALL), "HEIF"),
+    (re.compile(rb"\s*<(!doctype )?html", re.IGNORECASE), "a web page"),
+    (re.compile(rb"\s*<(\?xml|svg)", re.IGNORECASE), "SVG or XML"),
+    (re.compile(rb"version https://git-lfs"), "a Git LFS pointer"),
+    (re.compile(rb"%PDF"), "PDF"),
+)
+
+_ORIENTATION_TAG = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_BITS_TAG, _PHOTOMETRIC_TAG, _WHITE_IS_ZERO = 258, 262, 0
+
+_START_OF_SCAN, _END_OF_IMAGE = 0xDA, b"\xff\xd9"  # markers of a JPEG
+
+
+def read_image(source: Path | bytes) -> UInt8[Tensor, "3 height width"]:
+    """Reads an image as red, green and blue in 0..255, upright, the same from a file as from the file's bytes.
+
+    JPEG, PNG, WebP, BMP, GIF and TIFF; the first frame, where there are several. The EXIF orientation is applied, a
+    colour profile is not. Every kind of pixel becomes 8-bit RGB:
+
+    - Transparency is laid over white, so that the hidden colours of transparent pixels are never seen.
+    - 16-bit grey is divided by 257 (a TIFF of 12 bits by 4095/255), floats in 0..1 are multiplied by 255.
+    - CMYK, YCbCr, LAB, palettes and 1-bit images are converted by Pillow, CMYK without a profile.
+
+    A file that is cut short is refused, never filled with grey. What no reader can see is a file whose missing pixels
+    were replaced by valid ones: an uncompressed image padded with zeros, a JPEG that was cut and closed again.
+
+    It may be called from several threads at once. The memory is laid out pixel by pixel (height, width, 3), as it was
+    decoded, which `squash` takes faster than plane by plane.
+
+    Args:
+        source: the file, or what is in it.
+
+    Raises:
+        ImageError: if there is no such file or it is no such image; if it is truncated, damaged, without any pixel or
+            above Pillow's limit on pixels (`PIL.Image.MAX_IMAGE_PIXELS`), or if the range of its values is not known.
+        UsageError: if some other code told Pillow to fill what is missing in truncated files.
+
+    Example:
+        >>> file = io.BytesIO()
+        >>> Image.new("RGB", (2, 1), (255, 128, 0)).save(file, "PNG")
+        >>> read_image(file.getvalue())[:, 0, 0].tolist()
+        [255, 128, 0]
+        >>> read_image(b"hello")
+        Traceback (most recent call last):
+        ...
+        mlic.errors.ImageError: image of 5 bytes: not an image; expected a JPEG, PNG, WebP, BMP, GIF or TIFF
+    """
+    if isinstance(source, bytes):
+        name, data = f"image of {len(source)} bytes", source
+    else:
+        # Always the whole file: a decoder that is given an open file may go another way than with bytes.
+        name, data = str(source), _read_bytes(source)
+    if ImageFile.LOAD_TRUNCATED_IMAGES:
+        raise UsageError(
+            "PIL.ImageFile.LOAD_TRUNCATED_IMAGES is set, which turns damaged photographs into grey ones; "
+            "set it back to False after importing whatever sets it"
+        )
+    pixels = np.array(_decode(data, name))
+    return torch.from_numpy(pixels).permute(2, 0, 1)
+
+
+def squash(image: UInt8[Tensor, "3 height width"], size: int) -> UInt8[Tensor, "3 {size} {size}"]:
+    """Resizes the whole image to a square, without cropping: a label may be at the border.
+
+    Bilinear with antialiasing, on `uint8`; equals Pillow's `BILINEAR` within one grey level. It draws no random
+    numbers, and gives the same values for every memory layout and number of threads.
+
+    Args:
+        image: 0..255.
+        size: the side of the square, in pixels, at least 1.
+
+    Example:
+        >>> squash(torch.tensor([0, 100], dtype=torch.uint8).expand(3, 1, 2), 1).flatten().tolist()
+        [50, 50, 50]
+    """
+    # Pixel by pixel in memory: faster, and torch 2.14.1 fails on planes when `size` is 1.
+    packed = image.permute(1, 2, 0).contiguous().permute(2, 0, 1)
+    resized = torch.nn.functional.interpolate(packed[None], size=(size, size), mode="bilinear", antialias=True)
+    return resized[0].contiguous()
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise ImageError(f"{path}: no such file") from error
+    except IsADirectoryError as error:
+        raise ImageError(f"{path}: a folder; expected an image") from error
+    except OSError as error:
+        raise ImageError(f"{path}: cannot be read ({error.strerror or error})") from error
+
+
+def _decode(data: bytes, name: str) -> Image.Image:
+    """Returns an upright RGB image; `name` opens every message."""
+    if not data:
+        raise ImageError(f"{name}: empty, 0 bytes; expected {_EXPECTED}")
+    found = next((kind for pattern, kind in _SIGNATURES if pattern.match(data)), None)
+    if found is None:
+        lookalike = next((kind for pattern, kind in _LOOKALIKES if pattern.match(data)), None)
+        raise ImageError(f"{name}: not an image{f' but {lookalike}' if lookalike else ''}; expected {_EXPECTED}")
+    # Pillow raises almost anything on damaged bytes (OSError, SyntaxError, ValueError, struct.error, IndexError, ...).
+    try:
+        image: Image.Image = Image.open(io.BytesIO(data), formats=_FORMATS)
+        _refuse_sizes(image, name)
+        image.load()
+        _refuse_cut(data, found, name)
+        upright = _UPRIGHT.get(_orientation(image))
+        image = _to_rgb(image, name)
+    except (ImageError, MemoryError):
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageError(f"{name}: {found} above Pillow's limit of {Image.MAX_IMAGE_PIXELS} pixels") from error
+    except Exception as error:
+        raise ImageError(f"{name}: not an image that can be read ({_cause(error, data, found)})") from error
+    return image if upright is None else image.transpose(upright)
+
+
+def _cause(error: Exception, data: bytes, found: str) -> str:
+    """Says in a few words why the bytes of a `found` cannot be decoded; the same words in every process."""
+    if found == "WebP" and len(data) < (expected := int.from_bytes(data[4:8], "little") + 8):
+        return f"truncated WebP: {len(data)} of {expected} bytes are there"
+    if isinstance(error, UnidentifiedImageError):  # its message holds a memory address
+        return f"damaged or truncated {found}, or a variant of it that Pillow does not know"
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return f"{'truncated' if 'truncated' in reason.lower() else 'damaged'} {found}: {reason}"
+
+
+def _refuse_sizes(image: Image.Image, name: str) -> None:
+    width, height = image.size
+    if not width * height:
+        raise ImageError(f"{name}: an image of {width} by {height} pixels; expected at least 1 by 1")
+    # Between once and twice the limit, Pillow only warns.
+    if Image.MAX_IMAGE_PIXELS is not None and width * height > Image.MAX_IMAGE_PIXELS:
+        raise ImageError(
+            f"{name}: {width} by {height} pixels, above Pillow's limit of {Image.MAX_IMAGE_PIXELS}; make it smaller"
+        )
+
+
+def _refuse_cut(data: bytes, found: str, name: str) -> None:
+    """Refuses a JPEG whose end is missing and padded with zeros, as a broken download or a full disk leaves it.
+
+    libjpeg takes the zeros for pixels and is content (in Pillow 13.0.0 too).
+    """
+    if found != "JPEG":
+        return
+    position = 2
+    # Segments up to the first pixels: a small preview among them has an end of its own.
+    while data[position : position + 1] == b"\xff" and data[position + 1] != _START_OF_SCAN:
+        is_filling = data[position + 1] == 0xFF
+        position += 1 if is_filling else 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    # Never within compressed pixels, where a zero follows every 0xFF.
+    if data.rfind(_END_OF_IMAGE, position) < 0:
+        raise ImageError(f"{name}: not an image that can be read (truncated JPEG: its end is missing)")
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return int(image.getexif().get(_ORIENTATION_TAG, 1))
+    except Exception:
+        # Damaged notes about an image say nothing about its pixels; every viewer shows it as it lies.
+        return 1
+
+
+def _to_rgb(image: Image.Image, name: str) -> Image.Image:
+    if image.mode.startswith("I") or image.mode == "F":
+        return _grey_to_rgb(image, name)
+    if not image.has_transparency_data:
+        return image if image.mode == "RGB" else image.convert("RGB")
+    over_white = Image.new("RGBA", image.size, "white")
+    over_white.alpha_composite(image.convert("RGBA"))
+    return over_white.convert("RGB")
+
+
+def _grey_to_rgb(image: Image.Image, name: str) -> Image.Image:
+    """Scales grey of more than 8 bits, which Pillow's own conversion clips at 255 (13.0.0)."""
+    tags = getattr(image, "tag_v2", {})  # of a TIFF
+    values = np.asarray(image)
+    if image.mode == "F":
+        white, step = 1.0, "floats of 0 to 1"
+    else:
+        bits = min(16, tags.get(_BITS_TAG, (16,))[0])
+        white, step = float((1 << bits) - 1), f"integers of 0 to {(1 << bits) - 1}"
+    low, high = values.min(), values.max()
+    if not (low >= 0 and high <= white):  # also when there is a NaN
+        raise ImageError(f"{name}: grey values of {low:g} to {high:g}; expected {step}: convert it to 8 bits")
+    grey = np.floor(values.astype(np.float64) * (255 / white) + 0.5).astype(np.uint8)
+    if tags.get(_PHOTOMETRIC_TAG) == _WHITE_IS_ZERO:  # Pillow 13.0.0 inverts 1-bit and 8-bit images only
+        grey = 255 - grey
+    if "transparency" in image.info:
+        grey[values == image.info["transparency"]] = 255
+    return Image.fromarray(grey).convert("RGB")

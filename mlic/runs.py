@@ -1,0 +1,135 @@
+"""A run's folder: `runs/<name>/v<k>/` with everything that `fit` leaves behind."""
+
+import json
+import logging
+import math
+import os
+import shutil
+from pathlib import Path
+from typing import Any, cast
+
+import pytorch_lightning as pl
+import yaml
+from pytorch_lightning.callbacks import ModelCheckpoint
+
+from mlic.classifier import MultiLabelClassifier, read_checkpoint
+
+__all__ = ["BestCheckpoint", "RunRecorder", "new_run_folder"]
+
+log = logging.getLogger(__name__)
+
+
+def new_run_folder(root: Path, name: str) -> Path:
+    """Makes the next free `root/name/v<k>` and points `root/name/latest` at it. Never touches an older run."""
+    family = root / name
+    family.mkdir(parents=True, exist_ok=True)
+    number = 1 + max((int(run.name[1:]) for run in family.glob("v*") if run.name[1:].isdecimal()), default=0)
+    while True:
+        folder = family / f"v{number}"
+        try:
+            folder.mkdir()
+        except FileExistsError:  # another process was faster
+            number += 1
+            continue
+        break
+    fresh = family / f".latest-{os.getpid()}"
+    try:
+        fresh.symlink_to(folder.name)
+        fresh.replace(family / "latest")
+    except OSError:  # a file system without symbolic links
+        fresh.unlink(missing_ok=True)
+        log.warning("%s cannot be made a link here; the run is in %s", family / "latest", folder)
+    return folder
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Keeps `best.ckpt` by validation mAP, and `last.ckpt`, in the run's folder.
+
+    A resumed run has a folder of its own; the best checkpoint so far moves there with its score.
+
+    Args:
+        folder: the run's folder.
+        monitor: the metric to maximise; None keeps the newest, for a run without validation data.
+    """
+
+    def __init__(self, folder: Path, monitor: str | None = "val/mAP") -> None:
+        super().__init__(
+            dirpath=folder,
+            filename="best",
+            monitor=monitor,
+            mode="max",
+            save_last=True,
+            save_top_k=1,
+            enable_version_counter=False,
+            save_on_train_epoch_end=monitor is None,
+        )
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes over the best checkpoint of the run that is resumed, from that run's folder."""
+        earlier = Path(state_dict.get("best_model_path") or "")
+        if earlier.is_file() and self.dirpath is not None and earlier.parent != Path(self.dirpath):
+            best = Path(self.dirpath) / "best.ckpt"
+            shutil.copy2(earlier, best)
+            score = state_dict["best_model_score"]
+            state_dict = {
+                **state_dict,
+                "dirpath": self.dirpath,
+                "best_model_path": str(best),
+                "best_k_models": {str(best): score},
+                "kth_best_model_path": str(best),
+                "kth_value": score,
+                "last_model_path": "",
+            }
+        super().load_state_dict(state_dict)
+
+
+class RunRecorder(pl.Callback):
+    """Writes the configuration at the start and the figures at the end, and puts both into every checkpoint.
+
+    Args:
+        folder: the run's folder.
+        config: the resolved configuration as plain data.
+    """
+
+    def __init__(self, folder: Path, config: dict[str, Any]) -> None:
+        self.folder = folder
+        self.config = config
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Writes `config.yaml` and `classes.txt`."""
+        if not trainer.is_global_zero:
+            return
+        classes = cast(MultiLabelClassifier, pl_module).classes
+        (self.folder / "config.yaml").write_text(
+            yaml.safe_dump(self.config, sort_keys=False, allow_unicode=True), encoding="utf-8"
+        )
+        (self.folder / "classes.txt").write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Adds the configuration and the newest validation metrics."""
+        card = checkpoint.setdefault("mlic", {})
+        card["config"] = self.config
+        card["metrics"] = _figures(trainer)
+
+    def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Writes `metrics.json` and `thresholds.json` of the best checkpoint."""
+        best = self.folder / "best.ckpt"
+        if not trainer.is_global_zero or not best.exists():
+            return
+        checkpoint = read_checkpoint(best)
+        thresholds = checkpoint["state_dict"]["thresholds"].tolist()
+        card = checkpoint["mlic"]
+        _write_json(self.folder / "thresholds.json", dict(zip(card["classes"], thresholds, strict=True)))
+        _write_json(self.folder / "metrics.json", {"epochs": checkpoint["epoch"] + 1, **card["metrics"]})
+
+
+def _figures(trainer: pl.Trainer) -> dict[str, float | None]:
+    """Returns the figures of the epoch as numbers; what is not defined is None."""
+    figures = {name: float(value) for name, value in trainer.callback_metrics.items() if not name.endswith("_step")}
+    return {name: figure if math.isfinite(figure) else None for name, figure in figures.items()}
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")

@@ -1,0 +1,54 @@
+"""`mlic validate` and `mlic test`: the metrics of a checkpoint."""
+
+import json
+import math
+import sys
+from typing import Literal
+
+from mlic.errors import UsageError
+from mlic.tables import text_table
+from mlic.training import TrainingCLI, quietly
+
+__all__ = ["evaluate", "evaluated", "tables"]
+
+Figures = dict[str, float | None]
+
+_SIDES = {"validate": "val", "test": "test"}
+
+
+def evaluate(verb: Literal["validate", "test"], arguments: list[str], as_json: bool) -> None:
+    """Evaluates and prints the metrics: a table of classes for people, one flat object for machines."""
+    cli, figures = evaluated(verb, arguments)
+    if not cli.trainer.is_global_zero:
+        return
+    if as_json:
+        sys.stdout.write(json.dumps(figures) + "\n")
+    else:
+        sys.stdout.write(tables(cli, figures))
+
+
+def evaluated(verb: Literal["validate", "test"], arguments: list[str]) -> tuple[TrainingCLI, Figures]:
+    """Evaluates and returns the metrics, None where one is not defined.
+
+    Raises:
+        UsageError: if no checkpoint is named.
+    """
+    cli = TrainingCLI(verb, arguments)
+    if cli.checkpoint_path is None:
+        raise UsageError(f"mlic {verb} needs a checkpoint: --ckpt_path runs/<name>/v<k>/best.ckpt")
+    with quietly():
+        run = cli.trainer.validate if verb == "validate" else cli.trainer.test
+        run(cli.model, cli.datamodule, ckpt_path=cli.checkpoint_path, weights_only=True, verbose=False)
+    numbers = {name: float(value) for name, value in cli.trainer.callback_metrics.items()}
+    return cli, {name: number if math.isfinite(number) else None for name, number in numbers.items()}
+
+
+def tables(cli: TrainingCLI, figures: Figures) -> str:
+    """Returns a table of the classes and one of the metrics."""
+    columns = cli.model.class_table(_SIDES[cli.verb])
+    classes = text_table(["class", *columns], _rows(cli.model.classes, columns))
+    return classes + "\n" + text_table(["metric", "value"], [[name, value] for name, value in figures.items()])
+
+
+def _rows(classes: tuple[str, ...], columns: dict[str, list[int | float]]) -> list[list[str | int | float]]:
+    return [[name, *values] for name, *values in zip(classes, *columns.values(), strict=True)]

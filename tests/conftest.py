@@ -1,0 +1,58 @@
+"""Small photographs for tests: patches of colour on noise, where each class is a colour."""
+
+import csv
+import random
+from pathlib import Path
+
+import pytest
+from PIL import Image, ImageDraw
+
+COLOURS = {"red": (220, 30, 30), "green": (30, 200, 60), "blue": (40, 60, 230)}
+
+
+def draw(folder: Path, name: str, labels: set[str], seed: int) -> None:
+    rng = random.Random(seed)
+    image = Image.new("RGB", (64, 48), (rng.randrange(90, 120),) * 3)
+    pen = ImageDraw.Draw(image)
+    for place, (label, colour) in enumerate(COLOURS.items()):
+        if label in labels:
+            left = 2 + 20 * place + rng.randrange(4)
+            pen.rectangle((left, 6, left + 16, 40), fill=colour)
+    image.save(folder / name, quality=90)
+
+
+@pytest.fixture(scope="session")
+def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with images/ and train.csv, val.csv, test.csv: three classes, one sample in eight without any."""
+    folder = tmp_path_factory.mktemp("colours")
+    (folder / "images").mkdir()
+    number = 0
+    for side, count in {"train": 32, "val": 16, "test": 16}.items():
+        with (folder / f"{side}.csv").open("w", newline="", encoding="utf-8") as stream:
+            rows = csv.writer(stream)
+            rows.writerow(["image", *COLOURS])
+            for place in range(count):
+                labels = {name for bit, name in enumerate(COLOURS) if place >> bit & 1}
+                name = f"images/{number:03}.jpg"
+                draw(folder, name, labels, seed=number)
+                rows.writerow([name, *(int(label in labels) for label in COLOURS)])
+                number += 1
+    return folder
+
+
+@pytest.fixture
+def small(colours: Path) -> list[str]:
+    """The words that make `mlic fit` quick: a tiny backbone without weights, a few steps, one process."""
+    return [
+        *("--model.backbone", "test_resnet"),
+        *("--model.backbone.weights", "none"),
+        *("--model.backbone.image_size", "32"),
+        *("--data.train", str(colours / "train.csv")),
+        *("--data.val", str(colours / "val.csv")),
+        *("--data.test", str(colours / "test.csv")),
+        *("--data.batch_size", "8"),
+        *("--data.num_workers", "0"),
+        *("--trainer.max_epochs", "2"),
+        *("--trainer.accelerator", "cpu"),
+        *("--trainer.devices", "1"),
+    ]

@@ -1,0 +1,190 @@
+import logging
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+from mlic.datamodules.augmentation import Augmentation
+from mlic.datamodules.base import Batch
+from mlic.datamodules.dataset import Draw, EpochSampler, ImageDataset, collate
+from mlic.datamodules.image import ImageDataModule, default_num_workers
+from mlic.datamodules.readers.csv import CsvReader
+from mlic.errors import ImageError, LabelError, UsageError
+from mlic.images import read_image, squash
+
+
+def write(folder: Path, name: str, rows: list[str]) -> Path:
+    """Writes a CSV and the images that it names."""
+    for row in rows[1:]:
+        path = folder / row.split(",")[0]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            Image.new("RGB", (10, 8), (len(path.name) * 20 % 255, 60, 90)).save(path)
+    file = folder / name
+    file.write_text("\n".join(rows) + "\n")
+    return file
+
+
+def test_batches_are_bytes_with_labels_and_index(colours):
+    data = ImageDataModule(colours / "train.csv", colours / "val.csv", image_size=24, batch_size=5, num_workers=0)
+    batch = next(iter(data.val_dataloader()))
+    assert isinstance(batch, Batch)
+    assert (batch.images.dtype, batch.images.shape) == (torch.uint8, (5, 3, 24, 24))
+    assert batch.labels.dtype == torch.int8
+    assert batch.index.tolist() == [0, 1, 2, 3, 4]
+    assert batch.errors == ()
+
+
+def test_evaluation_squashes_the_whole_image(colours):
+    data = ImageDataModule(colours / "train.csv", colours / "val.csv", image_size=24, num_workers=0)
+    batch = next(iter(data.val_dataloader()))
+    path = data.table("val").path(0)
+    assert torch.equal(batch.images[0], squash(read_image(path), 24))
+
+
+def test_val_and_test_take_the_columns_of_train_in_its_order(tmp_path):
+    train = write(tmp_path, "train.csv", ["image,cat,dog", "a.png,1,0", "b.png,0,1"])
+    val = write(tmp_path, "val.csv", ["image,dog,cat", "c.png,1,0"])
+    data = ImageDataModule(train, val)
+    assert data.classes == ("cat", "dog")
+    assert data.table("val").dense().tolist() == [[0, 1]]
+
+
+def test_a_column_that_val_lacks_is_unknown_and_one_too_many_an_error(tmp_path):
+    train = write(tmp_path, "train.csv", ["image,cat,dog", "a.png,1,0", "b.png,0,1"])
+    lacking = write(tmp_path, "lacking.csv", ["image,dog", "c.png,1"])
+    extra = write(tmp_path, "extra.csv", ["image,cat,dgo", "c.png,1,0"])
+    assert ImageDataModule(train, lacking).table("val").dense().tolist() == [[-1, 1]]
+    with pytest.raises(LabelError, match=r"extra\.csv:1: class 'dgo' is not among the 2 classes; did you mean 'dog'\?"):
+        ImageDataModule(train, extra).table("val")
+
+
+def test_a_class_that_a_list_of_labels_never_names_is_absent(tmp_path):
+    train = write(tmp_path, "train.csv", ["image,labels", "a.png,cat", "b.png,dog"])
+    val = write(tmp_path, "val.csv", ["image,labels", "c.png,dog", "d.png,", "e.png,?"])
+    assert ImageDataModule(train, val).table("val").dense().tolist() == [[0, 1], [0, 0], [-1, -1]]
+
+
+def test_a_share_of_train_is_kept_apart(colours):
+    data = ImageDataModule(colours / "train.csv", val=0.2, test=0.2)
+    sides = [set(data.table(side).paths) for side in ("train", "val", "test")]
+    assert sum(len(side) for side in sides) == len(set().union(*sides)) == 32
+    assert all(sides)
+
+
+def test_adding_images_moves_no_other_image(tmp_path):
+    rows = ["image,cat", *(f"{number}.png,{number % 2}" for number in range(60))]
+    before = ImageDataModule(write(tmp_path, "a.csv", rows[:41]), val=0.3)
+    after = ImageDataModule(write(tmp_path, "b.csv", rows), val=0.3)
+    old = set(before.table("train").paths)
+    assert old == {path for path in after.table("train").paths if int(Path(path).stem) < 40}
+
+
+def test_classes_can_be_fixed_with_their_order(colours):
+    data = ImageDataModule(colours / "train.csv", classes=["blue", "green", "red"])
+    assert data.classes == ("blue", "green", "red")
+    assert data.table("train").classes == ("blue", "green", "red")
+
+
+def test_with_fixed_classes_test_reads_nothing_of_train(tmp_path, colours):
+    data = ImageDataModule(tmp_path / "gone.csv", test=colours / "test.csv", classes=["red", "green", "blue"])
+    data.setup("test")
+    assert len(data.table("test")) == 16
+
+
+def test_a_reader_stands_wherever_a_path_does(colours):
+    data = ImageDataModule(CsvReader(colours / "train.csv"), CsvReader(colours / "val.csv"))
+    assert len(data.table("val")) == 16
+
+
+def test_all_classes_without_a_positive_are_told_at_once(tmp_path):
+    train = write(tmp_path, "train.csv", ["image,cat,dog,owl", "a.png,1,0,0", "b.png,1,,0"])
+    with pytest.raises(LabelError) as raised:
+        ImageDataModule(train, None).table("train")
+    lines = str(raised.value).splitlines()
+    assert [line.split("class ")[1].split()[0] for line in lines[:2]] == ["'dog'", "'owl'"]
+    assert lines[0].startswith(f"{train}:1: ")
+    assert lines[2] == "2 faults in all"
+
+
+@pytest.mark.parametrize(
+    ("shares", "message"),
+    [
+        ({"val": 1.5}, r"val is 1\.5; a share of train lies between 0 and 1"),
+        ({"val": 0.0}, "val is 0.0"),
+        ({"val": 0.6, "test": 0.4}, "nothing is left to learn from"),
+    ],
+)
+def test_impossible_shares_are_told(shares, message, colours):
+    with pytest.raises(UsageError, match=message):
+        ImageDataModule(colours / "train.csv", **shares)
+
+
+def test_a_share_that_leaves_nothing_is_told(tmp_path):
+    train = write(tmp_path, "train.csv", ["image,cat", "a.png,1"])
+    with pytest.raises(LabelError, match=r"leaves no sample"):
+        ImageDataModule(train, val=0.0001).table("val")
+
+
+def test_sides_without_data_are_told(colours):
+    with pytest.raises(UsageError, match=r"there is no test data; give its annotation file with --data\.test PATH"):
+        ImageDataModule(colours / "train.csv").table("test")
+
+
+def test_an_unreadable_image_is_an_error_that_names_it_or_is_listed(tmp_path, caplog):
+    train = write(tmp_path, "train.csv", ["image,cat", "a.png,1", "b.png,0"])
+    (tmp_path / "b.png").write_bytes(b"broken")
+    batch = collate([ImageDataset(ImageDataModule(train, None).table("train"), 8)[index] for index in range(2)])
+    assert batch.images.shape == (1, 3, 8, 8)
+    assert batch.index.tolist() == [0]
+    with pytest.raises(ImageError, match=r"b\.png.*mend or remove it, or set data\.on_bad_image to skip"):
+        ImageDataModule(train, None).on_before_batch_transfer(batch, 0)
+    skipping = ImageDataModule(train, None, on_bad_image="skip")
+    assert skipping.on_before_batch_transfer(batch, 0) is batch
+    with caplog.at_level(logging.WARNING):
+        skipping.teardown("fit")
+    assert "1 unreadable images were skipped:" in caplog.text
+    assert "b.png" in caplog.text
+
+
+def test_a_batch_of_unreadable_images_is_empty_but_not_lost(tmp_path):
+    train = write(tmp_path, "train.csv", ["image,cat", "a.png,1", "b.png,0"])
+    table = ImageDataModule(train, None).table("train")
+    for name in ("a.png", "b.png"):
+        (tmp_path / name).write_bytes(b"broken")
+    batch = collate([ImageDataset(table, 8)[index] for index in range(2)])
+    assert len(batch.images) == 0
+    assert [index for index, _ in batch.errors] == [0, 1]
+
+
+def test_augmentation_depends_on_seed_epoch_and_index_alone(colours):
+    table = ImageDataModule(colours / "train.csv").table("train")
+    first = ImageDataset(table, 16, Augmentation(crop_scale=0.3), seed=1)
+    second = ImageDataset(table, 16, Augmentation(crop_scale=0.3), seed=1)
+    second[Draw(9, 3)]
+    assert torch.equal(first[Draw(0, 2)].image, second[Draw(0, 2)].image)
+    other = [ImageDataset(table, 16, first.augmentation, seed=2)[Draw(0, 2)], first[Draw(1, 2)]]
+    assert all(not torch.equal(first[Draw(0, 2)].image, sample.image) for sample in other)
+
+
+def test_the_order_depends_on_seed_and_epoch_and_every_sample_comes_once(colours):
+    dataset = ImageDataset(ImageDataModule(colours / "train.csv").table("train"), 16)
+
+    def order(seed: int, epoch: int) -> list[int]:
+        sampler = EpochSampler(dataset, num_replicas=1, rank=0, seed=seed)
+        sampler.set_epoch(epoch)
+        draws = list(sampler)
+        assert {draw.epoch for draw in draws} == {epoch}
+        return [draw.index for draw in draws]
+
+    assert sorted(order(0, 0)) == list(range(len(dataset)))
+    assert order(0, 0) == order(0, 0)
+    assert order(0, 0) != order(0, 1)
+    assert order(0, 0) != order(1, 0)
+
+
+def test_the_default_number_of_workers_leaves_half_of_the_cores():
+    import os
+
+    assert 0 <= default_num_workers() <= (os.cpu_count() or 1) // 2

@@ -1,0 +1,111 @@
+import pytest
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mlic.backbones.base import Backbone
+from mlic.classifier import MultiLabelClassifier, read_checkpoint
+from mlic.datamodules.base import Batch
+from mlic.errors import CheckpointError, UsageError
+from mlic.heads.linear import LinearHead
+
+
+class Mean(Backbone):
+    """Gives the normalised pixels back, so that a test can see them."""
+
+    def __init__(self, batch_norm: bool = False) -> None:
+        super().__init__()
+        self.num_features, self.image_size = 3, 4
+        self.mean, self.std = (0.0, 0.5, 1.0), (1.0, 0.5, 0.25)
+        self.norm = nn.BatchNorm2d(3) if batch_norm else nn.Identity()
+
+    def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch features h w"]:
+        return self.norm(images)
+
+
+class Seen(LinearHead):
+    """Returns the mean of the feature map, without learning."""
+
+    def forward(self, feature_map: Float[Tensor, "batch features h w"]) -> Float[Tensor, "batch classes"]:
+        return feature_map.mean(dim=(2, 3)) + 0 * self.linear.bias
+
+
+def classifier(**parts) -> MultiLabelClassifier:
+    return MultiLabelClassifier(["a", "b", "c"], backbone=Mean, **parts)
+
+
+def batch(size: int = 4) -> Batch:
+    images = torch.full((size, 3, 4, 4), 255, dtype=torch.uint8)
+    return Batch(images, torch.tensor([[1, 0, -1]] * size, dtype=torch.int8), torch.arange(size))
+
+
+def test_images_are_normalised_once_with_the_backbones_mean_and_std():
+    logits = classifier(head=Seen)(batch(1).images)
+    assert logits[0].tolist() == pytest.approx([1.0, 1.0, 0.0])
+
+
+def test_logits_are_float32_under_autocast():
+    with torch.autocast("cpu", torch.bfloat16):
+        assert classifier()(batch().images).dtype == torch.float32
+
+
+def test_a_frozen_backbone_gets_no_gradient_and_keeps_its_statistics():
+    def frozen() -> Mean:
+        backbone = Mean(batch_norm=True)
+        backbone.freeze()
+        return backbone
+
+    model = MultiLabelClassifier(["a", "b", "c"], backbone=frozen).train()
+    before = model.backbone.norm.running_mean.clone()
+    model.loss(model(batch().images), batch().labels).backward()
+    assert torch.equal(model.backbone.norm.running_mean, before)
+    assert model.backbone.norm.weight.grad is None
+    assert model.head.linear.weight.grad is not None
+    optimizer = model.configure_optimizers()
+    assert {id(p) for group in optimizer.param_groups for p in group["params"]} == {
+        id(p) for p in model.head.parameters()
+    }
+
+
+def test_an_unknown_cell_reaches_no_gradient():
+    model = classifier()
+    model.loss(model(batch().images), batch().labels).backward()
+    assert model.head.linear.bias.grad[2] == 0
+    assert model.head.linear.bias.grad[:2].abs().min() > 0
+
+
+def test_a_batch_without_any_readable_image_has_a_loss_of_zero():
+    model = classifier()
+    empty = Batch(*(tensor[:0] for tensor in batch()[:3]), errors=((0, "bad"),))
+    loss = model.training_step(empty, 0)
+    loss.backward()
+    assert loss == 0
+    assert all((p.grad == 0).all() for p in model.head.parameters())
+
+
+def test_a_step_scheduler_counts_steps():
+    model = classifier(
+        lr_scheduler=lambda optimizer: torch.optim.lr_scheduler.ConstantLR(optimizer), lr_scheduler_interval="step"
+    )
+    assert model.configure_optimizers()["lr_scheduler"]["interval"] == "step"
+
+
+def test_a_plateau_scheduler_watches_the_validation_map():
+    model = classifier(lr_scheduler=lambda optimizer: torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer, mode="max"))
+    assert model.configure_optimizers()["lr_scheduler"]["monitor"] == "val/mAP"
+
+
+def test_other_classes_than_the_datas_are_an_error(colours):
+    import pytorch_lightning as pl
+
+    from mlic.datamodules.image import ImageDataModule
+
+    data = ImageDataModule(colours / "train.csv", colours / "val.csv", num_workers=0)
+    trainer = pl.Trainer(fast_dev_run=True, accelerator="cpu", logger=False, enable_progress_bar=False)
+    with pytest.raises(UsageError, match=r"the data has the classes \['red', 'green', 'blue'\], the model \['a', 'b'"):
+        trainer.fit(classifier(), datamodule=data)
+
+
+def test_a_checkpoint_that_is_missing_is_told(tmp_path):
+    with pytest.raises(CheckpointError, match=r"gone\.ckpt: no such checkpoint"):
+        read_checkpoint(tmp_path / "gone.ckpt")

@@ -1,0 +1,109 @@
+"""Every configuration runs as its first lines say, on small data and with a small backbone."""
+
+import csv
+import json
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from mlic.cli import main
+from mlic.verbs.demo import training_arguments
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+ALL = sorted(CONFIGS.glob("*.yaml"))
+
+TINY = [
+    *("--model.backbone", "test_resnet"),
+    *("--model.backbone.weights", "none"),
+    *("--model.backbone.image_size", "32"),
+    *("--data.num_workers", "0"),
+    *("--data.batch_size", "8"),
+    *("--trainer.max_epochs", "1"),
+    *("--trainer.accelerator", "cpu"),
+    *("--trainer.devices", "1"),
+]
+
+
+@pytest.fixture
+def classic(colours: Path, tmp_path: Path) -> Path:
+    """The same photographs in the layout of Multi-label-Inception-net."""
+    folder = tmp_path / "classic"
+    (folder / "image_labels_dir").mkdir(parents=True)
+    shutil.copytree(colours / "images", folder / "images")
+    for side in ("train", "val", "test"):
+        with (colours / f"{side}.csv").open(newline="") as stream:
+            for row in csv.DictReader(stream):
+                labels = [name for name in ("red", "green", "blue") if row[name] == "1"]
+                name = Path(row["image"]).name
+                (folder / "image_labels_dir" / f"{name}.txt").write_text("\n".join(labels))
+    (folder / "labels.txt").write_text("red\ngreen\nblue")
+    return folder
+
+
+def data_words(config: Path, colours: Path, classic: Path) -> list[str]:
+    if config.stem == "sidecar":
+        return ["--data.train.path", str(classic)]
+    return [word for side in ("train", "val", "test") for word in (f"--data.{side}", str(colours / f"{side}.csv"))]
+
+
+@pytest.mark.parametrize("config", ALL, ids=lambda path: path.stem)
+def test_it_trains_and_tests(config, colours, classic, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = [*TINY, *data_words(config, colours, classic)]
+    assert main(["fit", "--config", str(config), *words]) == 0, capsys.readouterr().err
+    capsys.readouterr()
+    best = f"runs/{config.stem}/v1/best.ckpt"
+    assert main(["test", "--ckpt_path", best, "--trainer.accelerator", "cpu", "--json"]) == 0
+    assert 0 <= json.loads(capsys.readouterr().out)["test/mAP"] <= 1
+
+
+@pytest.mark.parametrize("config", ALL, ids=lambda path: path.stem)
+def test_it_round_trips_through_print_config(config, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["fit", "--config", str(config), "--data.train", "x.csv", "--print_config"]) == 0
+    printed = capsys.readouterr().out
+    (tmp_path / "c.yaml").write_text(printed)
+    assert main(["fit", "--config", "c.yaml", "--print_config"]) == 0
+    assert capsys.readouterr().out == printed
+
+
+@pytest.mark.parametrize("config", ALL, ids=lambda path: path.stem)
+def test_it_opens_with_the_command_that_runs_it_and_is_short(config):
+    lines = config.read_text().splitlines()
+    assert lines[0].startswith("# ")
+    assert any(re.match(r"#   mlic fit --config configs/" + config.name, line) for line in lines)
+    assert len(lines) <= 35
+
+
+def test_the_demo_trains_what_its_configuration_says(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["fit", "--config", str(CONFIGS / "demo.yaml"), "--print_config"]) == 0
+    configured = yaml.safe_load(capsys.readouterr().out)
+    assert main(["fit", *training_arguments(Path("mlic-demo")), "--print_config"]) == 0
+    demo = yaml.safe_load(capsys.readouterr().out)
+    # The configuration names the datamodule, the demo relies on the default: two spellings of one class path.
+    assert demo.pop("data")["init_args"] == configured.pop("data")["init_args"]
+    assert {**demo, "name": None} == configured
+
+
+@pytest.mark.slow
+def test_inception_itself_trains_a_few_steps_at_299_pixels(colours, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = [
+        *("--model.backbone.weights", "none"),
+        *("--data.train", str(colours / "train.csv")),
+        *("--data.val", str(colours / "val.csv")),
+        *("--data.batch_size", "4"),
+        *("--trainer.max_epochs", "1"),
+        *("--trainer.limit_train_batches", "3"),
+        *("--trainer.limit_val_batches", "2"),
+    ]
+    assert main(["fit", "--config", str(CONFIGS / "inception.yaml"), *words]) == 0, capsys.readouterr().err
+    checkpoint = torch.load("runs/inception/v1/best.ckpt", weights_only=True)
+    assert checkpoint["global_step"] == 3
+    assert checkpoint["mlic"]["preprocessing"]["image_size"] == 299
+    assert checkpoint["state_dict"]["head.linear.weight"].shape == (3, 2048)

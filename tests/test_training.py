@@ -1,0 +1,320 @@
+"""The main job through the command line: fit, stop, resume, evaluate."""
+
+import csv
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from mlic.classifier import MultiLabelClassifier
+from mlic.cli import main
+
+
+def weights(checkpoint: Path) -> dict[str, torch.Tensor]:
+    return torch.load(checkpoint, weights_only=True)["state_dict"]
+
+
+def equal(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def run_json(words: list[str], capsys) -> dict:
+    capsys.readouterr()
+    assert main([*words, "--json"]) == 0, capsys.readouterr().err
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.fixture
+def run(small, tmp_path, monkeypatch, capsys) -> Path:
+    """The folder of a finished run."""
+    monkeypatch.chdir(tmp_path)
+    assert main(["fit", *small]) == 0, capsys.readouterr().err
+    return tmp_path / "runs" / "run" / "v1"
+
+
+def test_a_run_leaves_a_folder_with_everything(run):
+    names = {path.name for path in run.iterdir()}
+    assert {
+        *("config.yaml", "best.ckpt", "last.ckpt", "metrics.json", "metrics.csv", "classes.txt", "thresholds.json"),
+    } <= names
+    assert any(name.startswith("events.out.tfevents") for name in names)
+    assert (run / "classes.txt").read_text() == "red\ngreen\nblue\n"
+    assert list(json.loads((run / "thresholds.json").read_text())) == ["red", "green", "blue"]
+    assert (run.parent / "latest").resolve() == run
+
+
+def test_nothing_but_the_result_goes_to_stdout(small, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    result = run_json(["fit", *small], capsys)
+    assert result["run"] == "runs/run/v1"
+    assert 0 <= result["val/mAP"] <= 1
+
+
+def test_a_second_run_overwrites_nothing(run, small):
+    before = {path: path.read_bytes() for path in run.iterdir()}
+    assert main(["fit", *small]) == 0
+    assert {path: path.read_bytes() for path in run.iterdir()} == before
+    assert (run.parent / "latest").resolve().name == "v2"
+
+
+def test_validate_without_a_configuration_gives_what_fit_logged(run, capsys):
+    logged = json.loads((run / "metrics.json").read_text())
+    validated = run_json(["validate", "--ckpt_path", str(run / "best.ckpt")], capsys)
+    assert set(validated) == {f"val/{name}" for name in METRICS}
+    for name, value in validated.items():
+        assert value == pytest.approx(logged[name], abs=1e-6)
+
+
+METRICS = ("loss", "mAP", "f1_micro", "f1_macro", "hamming", "hamming_all_negative")
+
+
+def test_test_on_the_validation_file_gives_what_fit_logged(run, colours, capsys):
+    logged = json.loads((run / "metrics.json").read_text())
+    words = ["test", "--ckpt_path", str(run / "best.ckpt"), "--data.test", str(colours / "val.csv")]
+    tested = run_json(words, capsys)
+    for name in METRICS:
+        assert tested[f"test/{name}"] == pytest.approx(logged[f"val/{name}"], abs=1e-6)
+
+
+def test_test_prints_a_row_for_each_class(run, capsys):
+    capsys.readouterr()
+    assert main(["test", "--ckpt_path", str(run / "best.ckpt")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["class", "support", "negatives", "AP", "f1", "precision", "recall", "threshold"]
+    assert [line.split()[0] for line in lines[1:4]] == ["red", "green", "blue"]
+    assert any(line.startswith("test/mAP") for line in lines)
+
+
+def test_testing_leaves_no_files_behind(run, tmp_path):
+    before = sorted(tmp_path.rglob("*"))
+    assert main(["test", "--ckpt_path", str(run / "best.ckpt")]) == 0
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_the_order_of_classes_travels_with_the_checkpoint(run, colours, tmp_path, capsys):
+    with (colours / "test.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    turned = tmp_path / "turned.csv"
+    with turned.open("w", newline="") as stream:
+        writer = csv.DictWriter(stream, ["image", "blue", "red", "green"])
+        writer.writeheader()
+        writer.writerows({**row, "image": str(colours / row["image"])} for row in rows)
+    words = ["test", "--ckpt_path", str(run / "best.ckpt")]
+    reader = ["--data.test", "csv", "--data.test.path", str(turned), "--data.test.root", str(colours)]
+    assert run_json([*words, *reader], capsys) == run_json(words, capsys)
+
+
+def test_the_saved_configuration_reproduces_the_run_from_anywhere(run, tmp_path, monkeypatch):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    assert main(["fit", "--config", str(run / "config.yaml")]) == 0
+    assert equal(weights(elsewhere / "runs/run/v1/last.ckpt"), weights(run / "last.ckpt"))
+
+
+def test_the_paths_of_data_in_the_saved_configuration_are_absolute(small, colours, tmp_path, monkeypatch):
+    monkeypatch.chdir(colours)
+    words = [word.removeprefix(f"{colours}/") for word in small]
+    assert main(["fit", *words, "--trainer.default_root_dir", str(tmp_path), "--trainer.max_epochs", "1"]) == 0
+    config = yaml.safe_load((tmp_path / "run/v1/config.yaml").read_text())
+    assert config["data"]["init_args"]["train"] == str(colours / "train.csv")
+
+
+def test_a_checkpoint_loads_with_weights_only(run):
+    checkpoint = torch.load(run / "last.ckpt", weights_only=True)
+    assert checkpoint["mlic"]["classes"] == ["red", "green", "blue"]
+    assert checkpoint["state_dict"]["thresholds"].shape == (3,)
+
+
+def test_a_checkpoint_alone_rebuilds_its_classifier(run):
+    classifier = MultiLabelClassifier.from_checkpoint(run / "best.ckpt")
+    assert classifier.classes == ("red", "green", "blue")
+    assert equal(classifier.state_dict(), weights(run / "best.ckpt"))
+    assert not classifier.training
+
+
+def test_the_same_seed_gives_equal_weights(small, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    dropout = ["--model.head", "linear", "--model.head.dropout", "0.5"]
+    for _ in range(2):
+        assert main(["fit", *small, *dropout]) == 0
+    assert main(["fit", *small, *dropout, "--seed_everything", "1"]) == 0
+    first, second, other = (weights(tmp_path / f"runs/run/v{number}/last.ckpt") for number in (1, 2, 3))
+    assert equal(first, second)
+    assert not equal(first, other)
+
+
+def test_the_number_of_workers_changes_nothing(small, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    augment = ["--data.augmentation.crop_scale", "0.5"]
+    assert main(["fit", *small, *augment]) == 0
+    assert main(["fit", *small, *augment, "--data.num_workers", "2"]) == 0
+    assert equal(weights(tmp_path / "runs/run/v1/last.ckpt"), weights(tmp_path / "runs/run/v2/last.ckpt"))
+
+
+def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(small, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    words = [*small, "--model.head", "linear", "--model.head.dropout", "0.5", "--data.augmentation.crop_scale", "0.5"]
+    assert main(["fit", *words, "--trainer.max_epochs", "4"]) == 0
+    assert main(["fit", *words, "--trainer.max_epochs", "2"]) == 0
+    resumed = ["fit", "--ckpt_path", "runs/run/v2/last.ckpt", "--trainer.max_epochs", "4"]
+    assert main(resumed) == 0
+    assert equal(weights(tmp_path / "runs/run/v1/last.ckpt"), weights(tmp_path / "runs/run/v3/last.ckpt"))
+    assert equal(weights(tmp_path / "runs/run/v1/best.ckpt"), weights(tmp_path / "runs/run/v3/best.ckpt"))
+
+
+def test_a_resumed_run_keeps_the_best_checkpoint_of_before(run, tmp_path, monkeypatch):
+    # A learning rate of 3 ruins what comes after, so the best epoch lies before the resumption.
+    checkpoint = torch.load(run / "last.ckpt", weights_only=True)
+    for group in checkpoint["optimizer_states"][0]["param_groups"]:
+        group["lr"] = 3.0
+    torch.save(checkpoint, run / "ruined.ckpt")
+    assert main(["fit", "--ckpt_path", str(run / "ruined.ckpt"), "--trainer.max_epochs", "3"]) == 0
+    assert equal(weights(tmp_path / "runs/run/v2/best.ckpt"), weights(run / "best.ckpt"))
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stopped_run_tells_its_last_checkpoint(number, code, small, tmp_path):
+    words = [*small, "--trainer.max_epochs", "100000"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mlic", "fit", *words], cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    last = tmp_path / "runs/run/v1/last.ckpt"
+    deadline = time.monotonic() + 120
+    while not last.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == code, said
+    assert "go on with: mlic fit --ckpt_path runs/run/v1/last.ckpt" in said
+    assert "Traceback" not in said
+
+
+def test_the_image_size_is_said_in_one_place(small, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    place = small.index("--model.backbone.image_size")
+    without = small[:place] + small[place + 2 :]
+    assert main(["fit", *without, "--data.image_size", "40", "--trainer.max_epochs", "1"]) == 0
+    assert MultiLabelClassifier.from_checkpoint("runs/run/v1/best.ckpt").backbone.image_size == 40
+
+
+def test_two_image_sizes_are_an_error(small, capsys):
+    assert main(["fit", *small, "--data.image_size", "40"]) == 2
+    assert "say it in one place" in capsys.readouterr().err
+
+
+def test_a_frozen_backbone_does_not_change_while_the_head_learns(small, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["fit", *small, "--model.backbone.freeze", "true"]) == 0
+    assert main(["fit", *small, "--model.backbone.freeze", "true", "--trainer.max_epochs", "1"]) == 0
+    longer, shorter = (weights(tmp_path / f"runs/run/v{number}/last.ckpt") for number in (1, 2))
+    changed = {name for name in longer if not torch.equal(longer[name], shorter[name])}
+    assert changed - {"thresholds"} == {"head.linear.weight", "head.linear.bias"}
+
+
+def test_a_run_without_validation_keeps_its_newest_checkpoint(small, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["fit", *small, "--data.val", "null"]) == 0
+    run = tmp_path / "runs/run/v1"
+    assert equal(weights(run / "best.ckpt"), weights(run / "last.ckpt"))
+
+
+def test_without_test_data_test_says_what_to_give(small, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["fit", *small, "--data.test", "null"]) == 0
+    assert main(["test", "--ckpt_path", "runs/run/v1/best.ckpt"]) == 2
+    assert "there is no test data; give its annotation file with --data.test PATH" in capsys.readouterr().err
+
+
+def test_test_without_a_checkpoint_says_so(small, capsys):
+    assert main(["test", *small]) == 2
+    assert "needs a checkpoint: --ckpt_path" in capsys.readouterr().err
+
+
+def test_an_unreadable_image_stops_the_run_and_is_named(small, colours, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    copy = tmp_path / "colours"
+    shutil.copytree(colours, copy)
+    (copy / "images/003.jpg").write_bytes(b"not an image")
+    words = [word.replace(str(colours), str(copy)) for word in small]
+    assert main(["fit", *words]) == 2
+    said = capsys.readouterr().err
+    assert "images/003.jpg" in said
+    assert "on_bad_image" in said
+    assert main(["fit", *words, "--data.on_bad_image", "skip"]) == 0
+    said = capsys.readouterr().err
+    assert "1 unreadable images were skipped" in said
+    assert "images/003.jpg" in said
+
+
+def test_a_class_without_any_positive_in_train_is_told(small, colours, tmp_path, capsys):
+    rows = [line.rstrip("\n") for line in (colours / "train.csv").open()]
+    path = colours / "with_yellow.csv"
+    path.write_text("\n".join([rows[0] + ",yellow", *(row + ",0" for row in rows[1:])]) + "\n")
+    words = [word.replace("train.csv", "with_yellow.csv") for word in small]
+    assert main(["fit", *words]) == 2
+    assert "class 'yellow' has no positive among the 32 training samples" in capsys.readouterr().err
+
+
+def test_the_printed_configuration_can_be_fed_back(small, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["fit", *small, "--model.loss", "focal", "--print_config"]) == 0
+    printed = capsys.readouterr().out
+    (tmp_path / "c.yaml").write_text(printed)
+    assert main(["fit", "--config", "c.yaml", "--print_config"]) == 0
+    assert capsys.readouterr().out == printed
+
+
+def test_progress_is_a_line_an_epoch_where_stderr_is_no_terminal(small, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["fit", *small]) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("epoch ")]
+    assert len(lines) == 2
+    assert lines[0].startswith("epoch 1/2: train/loss ")
+    assert "val/mAP" in lines[0]
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_metrics_of_one(run, small, tmp_path, colours):
+    # 15 samples: a distributed sampler pads them to 16 with a repeat, which must not count.
+    rows = (colours / "test.csv").read_text().splitlines()
+    odd = colours / "odd.csv"
+    odd.write_text("\n".join(rows[:16]) + "\n")
+    words = ["test", "--ckpt_path", str(run / "best.ckpt"), "--data.test", str(odd), "--json"]
+    program = [sys.executable, "-m", "mlic"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    results = []
+    for devices in ("1", "2"):
+        more = ["--trainer.accelerator", "cpu", "--trainer.devices", devices]
+        ended = subprocess.run(
+            [*program, *words, *more], capture_output=True, text=True, env=environment, cwd=tmp_path, check=False
+        )
+        assert ended.returncode == 0, ended.stderr
+        results.append(json.loads(ended.stdout))
+    assert results[1] == pytest.approx(results[0], abs=1e-6)
+
+
+@pytest.mark.slow
+def test_two_processes_train_into_one_folder(small, tmp_path):
+    words = [*small[: small.index("--trainer.devices")], "--trainer.devices", "2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    ended = subprocess.run(
+        [sys.executable, "-m", "mlic", "fit", *words, "--json"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)["run"] == "runs/run/v1"
+    assert {path.name for path in (tmp_path / "runs/run").iterdir()} == {"v1", "latest"}
+    assert (tmp_path / "runs/run/v1/best.ckpt").exists()
