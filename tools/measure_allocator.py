@@ -26,7 +26,7 @@ def seconds_a_batch(backbone: str, batch: int, layout: str) -> float:
     formats = {"nchw": torch.contiguous_format, "channels_last": torch.channels_last}
     model = timm.create_model(backbone, pretrained=False, num_classes=0, global_pool="").eval()
     model = model.to(memory_format=formats[layout])
-    side = timm.get_pretrained_cfg_value(backbone, "input_size")[-1]
+    side = timm.data.resolve_model_data_config(model)["input_size"][-1]
     images = torch.rand(batch, 3, side, side).to(memory_format=formats[layout])
     times = []
     with torch.no_grad():
