@@ -17,17 +17,15 @@ _ROUNDS = 3
 
 def seconds_a_batch(backbone: str, batch: int, layout: str) -> float:
     """Returns the time of one forward pass, the median of five, in this process."""
-    import timm
     import torch
 
     from mlic.allocator import keep_blocks
+    from mlic.backbones.timm import TimmBackbone
 
     keep_blocks()
     formats = {"nchw": torch.contiguous_format, "channels_last": torch.channels_last}
-    model = timm.create_model(backbone, pretrained=False, num_classes=0, global_pool="").eval()
-    model = model.to(memory_format=formats[layout])
-    side = timm.data.resolve_model_data_config(model)["input_size"][-1]
-    images = torch.rand(batch, 3, side, side).to(memory_format=formats[layout])
+    model = TimmBackbone(backbone, weights="none", freeze=True).to(memory_format=formats[layout])
+    images = torch.rand(batch, 3, model.image_size, model.image_size).to(memory_format=formats[layout])
     times = []
     with torch.no_grad():
         for _ in range(6):
