@@ -70,7 +70,8 @@ class TrainingCLI(LightningCLI):
         _hush()
         self.verb = verb
         self.folder: Path | None = None
-        self.checkpoint_path = _option(arguments, "--ckpt_path")
+        expanded = expand_arguments(arguments)
+        self.checkpoint_path = _checkpoint_path(expanded)
         self._card = None if self.checkpoint_path is None else read_checkpoint(self.checkpoint_path)["mlic"]
         self._config_name = _option(arguments, "--config", "-c")
         described = [] if self._card is None else ["--config", json.dumps(_described(verb, self._card))]
@@ -84,7 +85,7 @@ class TrainingCLI(LightningCLI):
             trainer_defaults={"max_epochs": 20, "default_root_dir": "runs", "enable_model_summary": False},
             parser_kwargs={"prog": f"mlic {verb}", "exit_on_error": False, "allow_abbrev": False},
             run=False,
-            args=described + expand_arguments(arguments),
+            args=described + expanded,
         )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
@@ -109,8 +110,7 @@ class TrainingCLI(LightningCLI):
 
     def before_instantiate_classes(self) -> None:
         """Settles what one part of the configuration decides for another."""
-        backbone = self.config.model.backbone.init_args
-        data = self.config.data.init_args
+        backbone, data = _init_args(self.config.model.backbone), _init_args(self.config.data)
         if self.verb == "fit":
             self.config.name = self.config.name or _run_name(self._config_name)
         if self._card is not None:
@@ -215,6 +215,22 @@ def _option(arguments: list[str], *names: str) -> str | None:
         if option in names:
             value = attached if equals else following
     return value
+
+
+def _checkpoint_path(expanded: list[str]) -> str | None:
+    """Returns the checkpoint that the words name, or else the last configuration that names one."""
+    on_the_line = _option(expanded, "--ckpt_path")
+    if on_the_line is not None:
+        return None if on_the_line == "null" else on_the_line
+    configs = [following for word, following in itertools.pairwise(expanded) if word in ("-c", "--config")]
+    named = [json.loads(config).get("ckpt_path") for config in configs]
+    return next((path for path in reversed(named) if path), None)
+
+
+def _init_args(part: Any) -> Namespace:
+    """Returns the arguments of a part in the configuration; none where it is a function, or takes none."""
+    arguments = part.get("init_args") if isinstance(part, Namespace) else None
+    return Namespace() if arguments is None else arguments
 
 
 def _run_name(config_path: str | None) -> str:

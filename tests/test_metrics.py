@@ -361,7 +361,7 @@ for classes, batches in torch.load(f"{folder}/cases.pt"):
     metrics = MultiLabelMetrics(classes)
     for batch in batches[rank]:
         metrics.update(*batch)
-    answers.append((metrics.compute(), metrics.rows(), metrics.compute(), len(metrics.index)))
+    answers.append((metrics.compute(), tuple(metrics.rows()), metrics.compute(), len(metrics.index)))
 torch.save(answers, f"{folder}/answers{rank}.pt")
 torch.distributed.destroy_process_group()
 """

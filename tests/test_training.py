@@ -171,6 +171,14 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(small, tmp_
     assert equal(weights(tmp_path / "runs/run/v1/best.ckpt"), weights(tmp_path / "runs/run/v3/best.ckpt"))
 
 
+def test_a_checkpoint_that_the_configuration_names_is_resumed(run, tmp_path):
+    (tmp_path / "c.yaml").write_text(f"ckpt_path: {run}/last.ckpt\ntrainer: {{max_epochs: 4}}\n")
+    assert main(["fit", "--config", "c.yaml", "--name", "resumed"]) == 0
+    assert torch.load("runs/resumed/v1/last.ckpt", weights_only=True)["epoch"] == 3
+    lines = (tmp_path / "runs/resumed/v1/metrics.csv").read_text().splitlines()
+    assert len([line for line in lines if "," in line]) <= 1 + 2 * 2  # two epochs, not four
+
+
 def test_a_resumed_run_keeps_the_best_checkpoint_of_before(run, tmp_path, monkeypatch):
     # A learning rate of 3 ruins what comes after, so the best epoch lies before the resumption.
     checkpoint = torch.load(run / "last.ckpt", weights_only=True)
