@@ -1,5 +1,6 @@
 """`MultiLabelClassifier`: backbone, head and loss wired into a LightningModule."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
@@ -16,18 +17,24 @@ import mlic
 from mlic.backbones.base import Backbone
 from mlic.backbones.inception_v3 import InceptionV3
 from mlic.datamodules.base import Batch, MultiLabelDataModule
-from mlic.errors import CheckpointError, UsageError
+from mlic.errors import CheckpointError, MlicError, UsageError
 from mlic.heads.base import Head
 from mlic.heads.linear import LinearHead
 from mlic.losses.base import Loss
 from mlic.losses.bce import BCELoss
 from mlic.metrics import MultiLabelMetrics, Rows, headline, per_class
-from mlic.parts import rebuild, spec
+from mlic.parts import class_of, rebuild, spec
 from mlic.thresholds import fit_thresholds
 
 __all__ = ["MultiLabelClassifier", "read_checkpoint"]
 
+_DIVERGED = "the training has diverged: lower the learning rate, or set trainer.gradient_clip_val"
+
 Side = Literal["val", "test"]
+_IN_SCRIPT = "{} is defined in a script; put it into a module, or no other program can load the checkpoint"
+_CARD = {"classes", "model", "preprocessing"}
+_PARTS = {"backbone", "head", "loss"}
+
 ClassifierType = TypeVar("ClassifierType", bound="MultiLabelClassifier")
 
 
@@ -90,12 +97,22 @@ class MultiLabelClassifier(pl.LightningModule):
         checkpoint = read_checkpoint(path)
         card = checkpoint["mlic"]
         parts = card["model"]
+        arguments = class_of(parts["backbone"], Backbone).without_weights(parts["backbone"]["init_args"])
         classifier = cls(
             card["classes"],
-            backbone=lambda: rebuild(parts["backbone"], Backbone, weights="none"),
+            backbone=lambda: rebuild({**parts["backbone"], "init_args": arguments}, Backbone),
             head=lambda *sizes: rebuild(parts["head"], Head, *sizes),
             loss=lambda: rebuild(parts["loss"], Loss),
         )
+        card_size = card["preprocessing"]["image_size"]
+        if classifier.backbone.image_size != card_size:
+            raise CheckpointError(
+                f"{path} was trained on images of {card_size} pixels, its backbone is made for "
+                f"{classifier.backbone.image_size} here; install the version of timm that trained it"
+            )
+        # A release of timm may change what a name without a tag stands for; the checkpoint's figures count.
+        for buffer, figures in ((classifier._mean, "mean"), (classifier._std, "std")):
+            buffer.copy_(torch.tensor(card["preprocessing"][figures]).view(1, 3, 1, 1))
         classifier.load_state_dict(checkpoint["state_dict"])
         return classifier.eval()
 
@@ -178,21 +195,38 @@ class MultiLabelClassifier(pl.LightningModule):
         columns = per_class(rows.logits, rows.labels, self.thresholds.cpu())
         return {name: column.tolist() for name, column in columns.items()}
 
+    def on_train_epoch_end(self) -> None:
+        """Stops when the training has diverged.
+
+        Raises:
+            MlicError: if the loss is not a number.
+        """
+        loss = self.trainer.callback_metrics.get("train/loss")
+        if loss is not None and not torch.isfinite(loss):
+            raise MlicError(f"after epoch {self.current_epoch + 1} the training loss is {float(loss)}; {_DIVERGED}")
+
     def configure_optimizers(self) -> OptimizerLRScheduler:
-        """Gives the optimizer the parameters that learn."""
+        """Gives the optimizer the parameters that learn.
+
+        Raises:
+            UsageError: if a ReduceLROnPlateau that watches mAP waits for it to fall.
+        """
         learning = [parameter for parameter in self.parameters() if parameter.requires_grad]
         optimizer = self._optimizer(learning)
         if self._lr_scheduler is None:
             return optimizer
-        scheduler = {
-            "scheduler": self._lr_scheduler(optimizer),
-            "interval": self._lr_scheduler_interval,
-            "monitor": "val/mAP",
-        }
-        return cast(OptimizerLRScheduler, {"optimizer": optimizer, "lr_scheduler": scheduler})
+        scheduler = self._lr_scheduler(optimizer)
+        monitor = getattr(scheduler, "monitor", "val/mAP")
+        if monitor == "val/mAP" and getattr(scheduler, "mode", "max") != "max":
+            raise UsageError("ReduceLROnPlateau watches val/mAP, which should rise; give it mode: max")
+        described = {"scheduler": scheduler, "interval": self._lr_scheduler_interval, "monitor": monitor}
+        return cast(OptimizerLRScheduler, {"optimizer": optimizer, "lr_scheduler": described})
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds what it takes to use the checkpoint without its configuration: plain data only."""
+        for part in (self.backbone, self.head, self.loss):
+            if type(part).__module__ == "__main__":
+                warnings.warn(_IN_SCRIPT.format(type(part).__name__), stacklevel=2)
         card = checkpoint.setdefault("mlic", {})  # a callback may have written into it before
         card |= {
             "version": mlic.__version__,
@@ -219,8 +253,10 @@ class MultiLabelClassifier(pl.LightningModule):
 
     def _gathered(self, side: Side) -> Rows:
         """Brings the rows of all processes together; each of them has to call it."""
-        self.evaluated[side] = self._rows_of(side).rows()
-        return self.evaluated[side]
+        rows = self.evaluated[side] = self._rows_of(side).rows()
+        if rows.logits.isnan().any():
+            raise MlicError(f"the model gives scores that are not numbers; {_DIVERGED}")
+        return rows
 
     def _log_metrics(self, side: Side, rows: Rows) -> None:
         # From the rows of all processes: the same number on each, whatever the batches and the sampler's padding.
@@ -236,14 +272,18 @@ def read_checkpoint(path: str | Path) -> Mapping[str, Any]:
         CheckpointError: if there is no such file, or mlic did not write it.
     """
     try:
-        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        checkpoint: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except FileNotFoundError:
         raise CheckpointError(
             f"{path}: no such checkpoint; a run keeps its own in runs/<name>/v<k>/best.ckpt"
         ) from None
+    except IsADirectoryError:
+        raise CheckpointError(
+            f"{path}: a folder; expected a checkpoint in it, such as {Path(path) / 'best.ckpt'}"
+        ) from None
     except Exception as error:  # torch raises what it likes on a file that is not a checkpoint
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise CheckpointError(f"{path}: not a checkpoint that can be read ({reason})") from error
-    if not isinstance(checkpoint, dict) or "mlic" not in checkpoint:
+        raise CheckpointError(f"{path}: not a checkpoint that can be read ({type(error).__name__})") from error
+    card = checkpoint.get("mlic") if isinstance(checkpoint, dict) else None
+    if not isinstance(card, dict) or not card.keys() >= _CARD or not card["model"].keys() >= _PARTS:
         raise CheckpointError(f"{path}: a checkpoint, but not one of mlic; expected one that `mlic fit` wrote")
-    return checkpoint
+    return cast(Mapping[str, Any], checkpoint)

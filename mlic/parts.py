@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from mlic.errors import CheckpointError
 
-__all__ = ["Part", "Spec", "rebuild", "spec"]
+__all__ = ["Part", "Spec", "class_of", "rebuild", "resolve", "spec"]
 
 Spec = dict[str, Any]
 """How a part was made: `{"class_path": "package.module.Class", "init_args": {...}}`, plain data only."""
@@ -66,34 +66,49 @@ def spec(part: Part, given: int = 0) -> Spec:
     return {"class_path": class_path, "init_args": arguments}
 
 
-def rebuild(spec: Mapping[str, Any], base: type[PartType], *args: Any, **overrides: Any) -> PartType:
-    """Makes the part that `spec` describes.
+def class_of(spec: Mapping[str, Any], base: type[PartType]) -> type[PartType]:
+    """Imports the class that `spec` names.
 
     Args:
         spec: as `spec()` returned it.
         base: what the class must inherit from; nothing else that a checkpoint names is ever called.
-        args: leading positional arguments.
-        overrides: arguments that replace those of `spec`, where the constructor has them.
 
     Raises:
-        CheckpointError: if the class cannot be imported, is not a `base`, or does not take these arguments.
+        CheckpointError: if the class cannot be imported, or is not a `base`.
     """
     class_path = spec["class_path"]
     try:
         cls = resolve(class_path)
     except (ImportError, AttributeError, ValueError) as error:
-        raise CheckpointError(
-            f"the checkpoint needs {class_path}, which cannot be imported ({error}); install the package it comes from"
-        ) from error
+        advice = (
+            "it was defined in a script; put it into a module that can be imported, and train again"
+            if class_path.startswith("__main__.")
+            else "install the package it comes from"
+        )
+        raise CheckpointError(f"{class_path} cannot be imported ({error}); {advice}") from error
     if not (isinstance(cls, type) and issubclass(cls, base)):
-        raise CheckpointError(f"the checkpoint names {class_path} where a {base.__name__} was expected")
-    known = inspect.signature(cls.__init__).parameters
-    arguments = {**spec.get("init_args", {}), **{name: value for name, value in overrides.items() if name in known}}
+        raise CheckpointError(f"{class_path} is named where a {base.__name__} was expected")
+    return cls
+
+
+def rebuild(spec: Mapping[str, Any], base: type[PartType], *args: Any) -> PartType:
+    """Makes the part that `spec` describes.
+
+    Args:
+        spec: as `spec()` returned it.
+        base: as in `class_of`.
+        args: leading positional arguments.
+
+    Raises:
+        CheckpointError: as `class_of`, or if the class does not take these arguments.
+    """
+    cls = class_of(spec, base)
     try:
-        return cls(*args, **arguments)
+        return cls(*args, **spec.get("init_args", {}))
     except TypeError as error:
         raise CheckpointError(
-            f"{class_path} does not take the checkpoint's arguments ({error}); install the version that wrote it"
+            f"{spec['class_path']} does not take the checkpoint's arguments ({error}); "
+            "install the version that wrote it"
         ) from error
 
 

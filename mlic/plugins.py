@@ -44,7 +44,7 @@ def available(kind: Kind) -> list[Plugin]:
     With `MLIC_DISABLE_PLUGINS=1` in the environment only built-in parts are seen.
     """
     parts = {_described(kind, entry) for entry in entry_points(group=f"mlic.{kind}")}
-    if os.environ.get("MLIC_DISABLE_PLUGINS", "0") not in ("", "0"):
+    if _disabled():
         parts = {part for part in parts if part.built_in}
     return sorted(parts, key=lambda part: (not part.built_in, part.name, part.distribution))
 
@@ -62,7 +62,7 @@ def find(kind: Kind, name: str) -> Plugin:
     found = [part for part in parts if part.name == short and distribution in ("", part.distribution)]
     if not found:
         names = [part.name for part in parts]
-        disabled = " (MLIC_DISABLE_PLUGINS is set)" if os.environ.get("MLIC_DISABLE_PLUGINS") == "1" else ""
+        disabled = " (MLIC_DISABLE_PLUGINS is set)" if _disabled() else ""
         raise PluginError(
             f"no {_one(kind)} is called '{name}'{did_you_mean(name, names)}{disabled}\n"
             f"{kind}: {', '.join(names) or 'none'}"
@@ -98,6 +98,10 @@ def load(plugin: Plugin) -> type[Any]:
             f"({plugin.class_path}) cannot be imported: {type(error).__name__}: {error}"
         ) from error
     return loaded
+
+
+def _disabled() -> bool:
+    return os.environ.get("MLIC_DISABLE_PLUGINS", "0") not in ("", "0")
 
 
 def _described(kind: Kind, entry: EntryPoint) -> Plugin:

@@ -3,7 +3,7 @@
 import csv
 import glob
 import json
-import logging
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -12,19 +12,17 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import BasePredictionWriter
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, DistributedSampler
 
 from mlic.classifier import MultiLabelClassifier
 from mlic.datamodules.base import Batch
-from mlic.datamodules.dataset import ImageDataset, collate
+from mlic.datamodules.dataset import ImageDataset, Sample, collate
 from mlic.datamodules.image import default_num_workers
 from mlic.errors import UsageError, did_you_mean
 from mlic.images import IMAGE_SUFFIXES
 from mlic.labels import LabelTable
 
 __all__ = ["CsvWriter", "JsonlWriter", "Prediction", "Predictor", "Writable", "find_images"]
-
-log = logging.getLogger(__name__)
 
 
 class Prediction(NamedTuple):
@@ -78,6 +76,8 @@ class Predictor:
             if isinstance(checkpoint, MultiLabelClassifier)
             else MultiLabelClassifier.from_checkpoint(checkpoint)
         )
+        if batch_size < 1:
+            raise UsageError(f"batch_size is {batch_size}; expected 1 or more")
         self.batch_size = batch_size
         self.num_workers = default_num_workers() if num_workers is None else num_workers
         self.trainer = trainer or pl.Trainer(
@@ -95,8 +95,10 @@ class Predictor:
         self.write(paths, predictions.append)
         return predictions
 
-    def write(self, paths: Iterable[str | Path], write: Callable[[Prediction], None]) -> int:
-        """Hands one prediction for each path to `write`, in order, while it goes; returns how many had an error.
+    def write(self, paths: Iterable[str | Path], write: Callable[[Prediction], None]) -> tuple[int, int]:
+        """Hands one prediction for each path to `write`, in order, while it goes.
+
+        Returns how many were written, and how many of them have an error.
 
         With several processes, `write` is called on the first, at the end.
         """
@@ -104,10 +106,11 @@ class Predictor:
         # An empty root leaves each path as it was given: relative to the working directory, or absolute.
         table = LabelTable.from_present(names, self.classes, [None] * len(names), root=Path())
         if not len(table):
-            return 0
+            return 0, 0
         loader = DataLoader(
             ImageDataset(table, self.classifier.backbone.image_size),
             batch_size=self.batch_size,
+            sampler=_Share(table, self.trainer),
             num_workers=min(self.num_workers, len(table)),
             collate_fn=collate,
             pin_memory=torch.cuda.is_available(),
@@ -118,7 +121,19 @@ class Predictor:
             self.trainer.predict(self.classifier, loader, return_predictions=False)
         finally:
             self.trainer.callbacks.remove(rows)  # type: ignore[attr-defined]
-        return rows.num_errors
+        return rows.num_written, rows.num_errors
+
+
+class _Share(DistributedSampler[Sample]):
+    """Each process's share of the rows, in order; repeats some where there are fewer rows than processes."""
+
+    def __init__(self, table: LabelTable, trainer: pl.Trainer) -> None:
+        super().__init__(table, num_replicas=trainer.world_size, rank=0, shuffle=False)  # type: ignore[arg-type]
+        self._trainer = trainer
+
+    def __iter__(self) -> Iterator[int]:  # type: ignore[override]
+        self.rank = self._trainer.global_rank  # not known before the processes have started
+        return super().__iter__()  # type: ignore[return-value]
 
 
 class _Rows(BasePredictionWriter):
@@ -128,6 +143,7 @@ class _Rows(BasePredictionWriter):
         self, table: LabelTable, classifier: MultiLabelClassifier, write: Callable[[Prediction], None]
     ) -> None:
         super().__init__(write_interval="batch")
+        self.num_written = 0
         self.num_errors = 0
         self._table = table
         self._classes = classifier.classes
@@ -163,6 +179,9 @@ class _Rows(BasePredictionWriter):
 
     def _rows(self, batch: Batch, scores: Tensor, present: Tensor) -> Iterator[tuple[int, Prediction]]:
         for index, row, chosen in zip(batch.index.tolist(), scores.tolist(), present.tolist(), strict=True):
+            if any(math.isnan(score) for score in row):
+                yield index, Prediction(self._table.paths[index], (), {}, "the model gives no number: it has diverged")
+                continue
             labels = tuple(name for name, says in zip(self._classes, chosen, strict=True) if says)
             named = dict(zip(self._classes, row, strict=True))
             yield index, Prediction(self._table.paths[index], labels, named)
@@ -171,6 +190,7 @@ class _Rows(BasePredictionWriter):
 
     def _flush(self, rows: dict[int, Prediction]) -> None:
         for index in sorted(rows):
+            self.num_written += 1
             self.num_errors += bool(rows[index].error)
             self._write(rows[index])
 
@@ -181,9 +201,15 @@ class CsvWriter:
     Args:
         stream: where to; opened with `newline=""`.
         classes: the names of the classes, in order.
+
+    Raises:
+        UsageError: if a class is called like one of the first columns, or has a `|` in its name.
     """
 
     def __init__(self, stream: Writable, classes: Sequence[str]) -> None:
+        unfit = [name for name in classes if name in ("path", "labels", "error") or "|" in name]
+        if unfit:
+            raise UsageError(f"the class '{unfit[0]}' would make the CSV ambiguous; write JSON lines (.jsonl, --json)")
         self._rows = csv.writer(stream, lineterminator="\n")
         self._classes = classes
         self._rows.writerow(["path", "labels", "error", *classes])
@@ -219,7 +245,7 @@ def find_images(paths: Iterable[str]) -> list[str]:
     """Returns the images that command-line words mean: files, folders (all images below), globs, lists of paths.
 
     A list is a `.txt` file with a path a line, relative to the working directory. Files named one by one, and those in
-    a list, are kept whatever they are, so that each gets a row.
+    a list, are kept whatever they are, so that each gets a row; hidden files in a folder are not.
 
     Raises:
         UsageError: if a word means nothing, or a folder holds no image.
@@ -228,13 +254,12 @@ def find_images(paths: Iterable[str]) -> list[str]:
     for word in paths:
         path = Path(word)
         if path.is_dir():
-            below = sorted(str(file) for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
+            below = sorted(str(file) for file in path.rglob("*") if _is_image_file(file))
             if not below:
                 raise UsageError(f"{word}: no image below this folder; looked for {', '.join(sorted(IMAGE_SUFFIXES))}")
             found += below
         elif path.suffix.lower() == ".txt" and path.is_file():
-            lines = (line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines())
-            found += [line for line in lines if line]
+            found += _listed(path)
         elif path.is_file():
             found.append(word)
         else:
@@ -244,3 +269,17 @@ def find_images(paths: Iterable[str]) -> list[str]:
                 raise UsageError(f"{word}: no such file, folder or pattern{near}")
             found += find_images(matched)
     return found
+
+
+def _is_image_file(file: Path) -> bool:
+    return file.suffix.lower() in IMAGE_SUFFIXES and not file.name.startswith(".") and file.is_file()
+
+
+def _listed(path: Path) -> list[str]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{path}: not UTF-8 text ({error.reason} at byte {error.start}); expected a list of paths"
+        ) from None
+    return [line.strip() for line in lines if line.strip()]

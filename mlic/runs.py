@@ -13,6 +13,7 @@ import yaml
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from mlic.classifier import MultiLabelClassifier, read_checkpoint
+from mlic.errors import UsageError
 
 __all__ = ["BestCheckpoint", "RunRecorder", "new_run_folder"]
 
@@ -20,7 +21,13 @@ log = logging.getLogger(__name__)
 
 
 def new_run_folder(root: Path, name: str) -> Path:
-    """Makes the next free `root/name/v<k>` and points `root/name/latest` at it. Never touches an older run."""
+    """Makes the next free `root/name/v<k>` and points `root/name/latest` at it. Never touches an older run.
+
+    Raises:
+        UsageError: if `name` is not the name of one folder.
+    """
+    if not name or Path(name).name != name or name == "..":
+        raise UsageError(f"the run's name is '{name}'; expected the name of one folder, which is made in {root}")
     family = root / name
     family.mkdir(parents=True, exist_ok=True)
     number = 1 + max((int(run.name[1:]) for run in family.glob("v*") if run.name[1:].isdecimal()), default=0)
@@ -126,8 +133,11 @@ class RunRecorder(pl.Callback):
 
 
 def _figures(trainer: pl.Trainer) -> dict[str, float | None]:
-    """Returns the figures of the epoch as numbers; what is not defined is None."""
-    figures = {name: float(value) for name, value in trainer.callback_metrics.items() if not name.endswith("_step")}
+    """Returns the validation metrics as numbers; what is not defined is None.
+
+    Not those of training: a checkpoint is written after the validation, before the epoch's training loss is known.
+    """
+    figures = {name: float(value) for name, value in trainer.callback_metrics.items() if name.startswith("val/")}
     return {name: figure if math.isfinite(figure) else None for name, figure in figures.items()}
 
 

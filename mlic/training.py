@@ -1,12 +1,10 @@
 """`fit`, `validate` and `test`: LightningCLI with part names, run folders and checkpoints that describe themselves."""
 
-import contextlib
 import itertools
 import json
 import logging
 import sys
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,18 +12,23 @@ import pytorch_lightning as pl
 import torch
 import yaml
 from jsonargparse import Namespace
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from lightning_utilities.core.rank_zero import rank_zero_only
 from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
+from mlic.backbones.base import Backbone
 from mlic.classifier import MultiLabelClassifier, read_checkpoint
-from mlic.configuration import expand_arguments
+from mlic.configuration import expand_names, merge, settle
 from mlic.datamodules.base import MultiLabelDataModule
-from mlic.errors import UsageError
-from mlic.progress import progress_callback
+from mlic.errors import CheckpointError, UsageError
+from mlic.heads.base import Head
+from mlic.losses.base import Loss
+from mlic.parts import class_of
+from mlic.progress import hush, progress_callback, quietly
 from mlic.runs import BestCheckpoint, RunRecorder, new_run_folder
 
-__all__ = ["TrainingCLI", "Verb", "quietly"]
+__all__ = ["TrainingCLI", "Verb"]
 
 log = logging.getLogger(__name__)
 
@@ -67,14 +70,12 @@ class TrainingCLI(LightningCLI):
     """
 
     def __init__(self, verb: Verb, arguments: list[str]) -> None:
-        _hush()
+        hush()
         self.verb = verb
         self.folder: Path | None = None
-        expanded = expand_arguments(arguments)
-        self.checkpoint_path = _checkpoint_path(expanded)
-        self._card = None if self.checkpoint_path is None else read_checkpoint(self.checkpoint_path)["mlic"]
+        self.checkpoint_path: str | None = None
+        self._card: Mapping[str, Any] | None = None
         self._config_name = _option(arguments, "--config", "-c")
-        described = [] if self._card is None else ["--config", json.dumps(_described(verb, self._card))]
         super().__init__(
             MultiLabelClassifier,
             MultiLabelDataModule,
@@ -85,23 +86,39 @@ class TrainingCLI(LightningCLI):
             trainer_defaults={"max_epochs": 20, "default_root_dir": "runs", "enable_model_summary": False},
             parser_kwargs={"prog": f"mlic {verb}", "exit_on_error": False, "allow_abbrev": False},
             run=False,
-            args=described + expanded,
+            args=arguments,
         )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Adds what is not the trainer's, the model's or the data's, and gives the model the classes of the data."""
         resume = "a checkpoint to go on from" if self.verb == "fit" else "the checkpoint to evaluate"
         parser.add_argument("--ckpt_path", type=Path | None, default=None, help=resume)
-        if self.verb == "fit":
-            parser.add_argument(
-                "--name", type=str | None, default=None, help="of the run; by default the config's name"
-            )
+        parser.add_argument("--name", type=str | None, default=None, help="of the run; by default the config's name")
         parser.link_arguments("data.classes", "model.classes", apply_on="instantiate")
-        parser.set_defaults({"data": {"class_path": _IMAGE}})
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parses without LightningCLI's warning about words that do not come from `sys.argv`."""
-        self.config = parser.parse_args(args)
+        """Brings defaults, checkpoint, files and words together, in this order, and parses the result.
+
+        Raises:
+            UsageError: if a part is not known, or no checkpoint is named where one is needed.
+        """
+        said, left = settle(args)
+        self.checkpoint_path = _option(left, "--ckpt_path") or said.get("ckpt_path")
+        if self.checkpoint_path in (None, "null"):
+            self.checkpoint_path = None
+            if self.verb != "fit" and not any(word.startswith(("--print_config", "--help")) for word in left):
+                raise UsageError(f"mlic {self.verb} needs a checkpoint: --ckpt_path runs/<name>/v<k>/best.ckpt")
+        else:
+            self._card = read_checkpoint(self.checkpoint_path)["mlic"]
+            said = merge(expand_names(_described(self.verb, self._card)), said)
+        # A default part counts only where nobody names another: its arguments are not defaults of the other's.
+        if "class_path" not in said.setdefault("data", {}):
+            said["data"] = merge({"class_path": _IMAGE}, said["data"])
+        model = said.setdefault("model", {})
+        for part, default in _take_default_parts(parser).items():
+            if "class_path" not in (model.get(part) or {}):
+                model[part] = merge(default, model.get(part) or {})
+        self.config = parser.parse_args(["--config", json.dumps(said), *left])
 
     def instantiate_classes(self) -> None:
         """Makes the datamodule, the model and the Trainer."""
@@ -111,34 +128,62 @@ class TrainingCLI(LightningCLI):
     def before_instantiate_classes(self) -> None:
         """Settles what one part of the configuration decides for another."""
         backbone, data = _init_args(self.config.model.backbone), _init_args(self.config.data)
-        if self.verb == "fit":
-            self.config.name = self.config.name or _run_name(self._config_name)
-        if self._card is not None:
-            if "weights" in backbone:
-                backbone.weights = "none"  # the checkpoint's own weights follow; nothing is downloaded for them
-            if "classes" in data and data.classes is None:
-                data.classes = list(self._card["classes"])
         _agree_on_image_size(data, backbone)
+        self.config.name = self.config.name or _run_name(self._config_name)
+        # What is recorded still names the weights; what is made now takes the checkpoint's.
+        self._recorded = self._plain_config()
+        if self._card is not None:
+            cls = class_of({"class_path": self.config.model.backbone.class_path}, Backbone)
+            for name, value in cls.without_weights({name: backbone[name] for name in backbone}).items():
+                backbone[name] = value
+            if "classes" in data and data["classes"] is None:
+                data["classes"] = list(self._card["classes"])
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
-        """Makes the Trainer: with a run's folder for `fit`, and leaving no files behind otherwise."""
+        """Makes the Trainer: with a run's folder for `fit`, and leaving no files behind otherwise.
+
+        Raises:
+            UsageError: if Lightning refuses its options.
+        """
         trainer = self.config_init.trainer
         callbacks = [progress_callback()] if trainer.enable_progress_bar is not False else []
         kwargs["enable_progress_bar"] = bool(callbacks) and sys.stderr.isatty()
         if self.verb != "fit" or trainer.fast_dev_run:
             kwargs |= {"logger": False, "enable_checkpointing": False}
         else:
-            self.folder = self._new_folder(Path(trainer.default_root_dir))
+            folder = self._new_folder(Path(trainer.default_root_dir))
             if trainer.enable_checkpointing is not False:
-                callbacks.append(BestCheckpoint(self.folder, "val/mAP" if self.datamodule.validates else None))
-            callbacks += [RunRecorder(self.folder, self._plain_config()), ReseedEpochs(torch.initial_seed() % 2**32)]
+                callbacks.append(BestCheckpoint(folder, "val/mAP" if self.datamodule.validates else None))
+            callbacks += [RunRecorder(folder, self._recorded), ReseedEpochs(torch.initial_seed() % 2**32)]
             if trainer.logger is None or trainer.logger is True:
-                folder = str(self.folder)
-                kwargs["logger"] = [TensorBoardLogger(folder, "", ""), CSVLogger(folder, "", "")]
-        return self._instantiate_trainer({**trainer, **kwargs}, callbacks)
+                kwargs["logger"] = [TensorBoardLogger(str(folder), "", ""), CSVLogger(str(folder), "", "")]
+        try:
+            return self._instantiate_trainer({**trainer, **kwargs}, callbacks)
+        except (MisconfigurationException, ValueError) as error:
+            raise UsageError(f"trainer: {str(error).strip().splitlines()[0]}") from error
+
+    def run(self) -> None:
+        """Does what the verb says.
+
+        Raises:
+            CheckpointError: if the checkpoint does not fit the model that the configuration describes.
+        """
+        run = getattr(self.trainer, self.verb)
+        options = {} if self.verb == "fit" else {"verbose": False}
+        try:
+            with quietly():
+                run(self.model, self.datamodule, ckpt_path=self.checkpoint_path, weights_only=True, **options)
+        except RuntimeError as error:
+            if "loading state_dict" not in str(error):
+                raise
+            faults = [line.strip() for line in str(error).splitlines()[1:3]]
+            raise CheckpointError(f"{self.checkpoint_path} does not fit the model: {' '.join(faults)}") from error
 
     def log_plan(self) -> None:
         """Tells what is about to be trained, and where it goes."""
+        weights = _init_args(self.config.model.backbone).get("weights")
+        if self.model.backbone.frozen and weights == "none" and self._card is None:
+            log.warning("the backbone is frozen with random weights: its features mean nothing, the head learns little")
         backbone = type(self.model.backbone).__name__
         learning = sum(parameter.numel() for parameter in self.model.parameters() if parameter.requires_grad)
         everything = sum(parameter.numel() for parameter in self.model.parameters())
@@ -155,12 +200,11 @@ class TrainingCLI(LightningCLI):
             log.info("run: %s", self.folder)
 
     def _new_folder(self, root: Path) -> Path:
-        # Only the first process writes; Lightning tells the others where its checkpoints went.
-        return (
-            new_run_folder(root, self.config.name)
-            if getattr(rank_zero_only, "rank", 0) == 0
-            else root / self.config.name
-        )
+        """Makes the run's folder; only the first process does, and Lightning tells the others of checkpoints."""
+        if getattr(rank_zero_only, "rank", 0) != 0:
+            return root / str(self.config.name)
+        folder = self.folder = new_run_folder(root, self.config.name)
+        return folder
 
     def _plain_config(self) -> dict[str, Any]:
         settled = self.config.clone()
@@ -172,39 +216,25 @@ class TrainingCLI(LightningCLI):
         return config
 
 
-@contextlib.contextmanager
-def quietly() -> Iterator[None]:
-    """Keeps stdout for results, whatever Lightning prints, and leaves out what it says beside the point."""
-    advice = (
-        ".*does not have many workers.*",  # the number is chosen from the machine's cores
-        ".*is smaller than the logging interval.*",
-        ".*directory .* exists and is not empty.*",  # the run's own folder, which the run has just made
-        ".*callbacks used to create the checkpoint.*",  # those of `fit`, which evaluation does without
-        ".*LeafSpec.*",  # raised inside torch 2.14 by Lightning 2.6
-        ".*in eval mode at the start of training.*",  # a frozen backbone
-        ".*across ranks is zero.*",  # no validation data
-        ".*sync_dist=True.*",  # the metrics are computed from the rows of all processes, not averaged
-    )
-    _hush()
-    with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
-        for pattern in advice:
-            warnings.filterwarnings("ignore", message=pattern)
-        yield
-
-
-def _hush() -> None:
-    for library in ("pytorch_lightning", "lightning_fabric"):
-        logging.getLogger(library).setLevel(logging.WARNING)  # importing them has set INFO
+def _take_default_parts(parser: LightningArgumentParser) -> dict[str, dict[str, Any]]:
+    """Takes the default parts of the model's signature out of the parser, where they would lend their arguments."""
+    defaults = parser.get_defaults().model
+    parts = {part: defaults[part] for part in ("backbone", "head", "loss", "optimizer")}
+    parser.set_defaults({f"model.{part}": None for part in parts})
+    return {part: default.as_dict() if isinstance(default, Namespace) else default for part, default in parts.items()}
 
 
 def _described(verb: Verb, card: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the configuration that a checkpoint carries: the parts always, the training's own for `fit`."""
+    """Returns the configuration that a checkpoint carries: for `fit` all of it, else what evaluation needs."""
+    for part, base in (("backbone", Backbone), ("head", Head), ("loss", Loss)):
+        class_of(card["model"][part], base)  # before anything that a file names is called
     config = dict(card.get("config") or {})
-    data = {"data": config["data"]} if "data" in config else {}
+    config.pop("ckpt_path", None)
     if verb == "fit":
-        config.pop("ckpt_path", None)
-        return {**config, "model": {**config.get("model", {}), **card["model"]}}
-    return {"model": card["model"], **data}
+        return {**config, "model": {**card["model"], **config.get("model", {})}}
+    precision = config.get("trainer", {}).get("precision")
+    data = {"data": config["data"]} if "data" in config else {}
+    return {"model": card["model"], **data, **({"trainer": {"precision": precision}} if precision else {})}
 
 
 def _option(arguments: list[str], *names: str) -> str | None:
@@ -217,34 +247,24 @@ def _option(arguments: list[str], *names: str) -> str | None:
     return value
 
 
-def _checkpoint_path(expanded: list[str]) -> str | None:
-    """Returns the checkpoint that the words name, or else the last configuration that names one."""
-    on_the_line = _option(expanded, "--ckpt_path")
-    if on_the_line is not None:
-        return None if on_the_line == "null" else on_the_line
-    configs = [following for word, following in itertools.pairwise(expanded) if word in ("-c", "--config")]
-    named = [json.loads(config).get("ckpt_path") for config in configs]
-    return next((path for path in reversed(named) if path), None)
-
-
-def _init_args(part: Any) -> Namespace:
-    """Returns the arguments of a part in the configuration; none where it is a function, or takes none."""
+def _init_args(part: Any) -> MutableMapping[str, Any]:
+    """Returns the arguments of a part in the configuration, to read and set; none where it takes none."""
     arguments = part.get("init_args") if isinstance(part, Namespace) else None
-    return Namespace() if arguments is None else arguments
+    return {} if arguments is None else vars(arguments)
 
 
 def _run_name(config_path: str | None) -> str:
     return "run" if config_path is None else Path(config_path).stem
 
 
-def _agree_on_image_size(data: Namespace, backbone: Namespace) -> None:
+def _agree_on_image_size(data: MutableMapping[str, Any], backbone: MutableMapping[str, Any]) -> None:
     if "image_size" not in data or "image_size" not in backbone:
         return
-    if data.image_size is None or data.image_size == backbone.image_size:
+    if data["image_size"] is None or data["image_size"] == backbone["image_size"]:
         return
-    if backbone.image_size is not None:
+    if backbone["image_size"] is not None:
         raise UsageError(
-            f"data.image_size is {data.image_size} and model.backbone.init_args.image_size is {backbone.image_size}; "
+            f"data.image_size is {data['image_size']}, model.backbone.init_args.image_size {backbone['image_size']}; "
             "say it in one place, the other follows"
         )
-    backbone.image_size = data.image_size
+    backbone["image_size"] = data["image_size"]

@@ -59,7 +59,7 @@ def test_an_unknown_verb_ends_with_2_and_a_suggestion(capsys):
         (["--config", "nowhere.yaml"], "error: nowhere.yaml: No such file or directory"),
         (["--data.train", "nowhere.csv"], "error: nowhere.csv"),
         (["--ckpt_path", "nowhere.ckpt"], "error: nowhere.ckpt: no such checkpoint"),
-        ([], "error: --data.train is required"),
+        ([], "error: there is no train data; give its annotation file with --data.train PATH"),
     ],
 )
 def test_a_wrong_configuration_ends_with_2_in_few_lines(words, message, capsys):

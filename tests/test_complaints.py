@@ -35,7 +35,15 @@ UNION = """Parser key "data":
             "  - Expected a dot import path string: Adamm",
             "model.optimizer is 'Adamm', which is no class known here; write its full path: package.module.Class",
         ),
-        ("unrecognized arguments: foo", "unrecognized arguments: foo"),
+        ("unrecognized arguments: foo", "unrecognized arguments: foo; --help-all lists all"),
+        (
+            "unrecognized arguments: --trainer.max_epoch 3",
+            "unrecognized arguments: --trainer.max_epoch 3; did you mean 'max_epochs'?; --help-all lists all",
+        ),
+        (
+            "Group '' does not accept option 'mdel.loss'",
+            "the configuration has no section 'mdel'; did you mean 'model'?",
+        ),
     ],
 )
 def test_a_complaint_becomes_a_sentence(complaint, expected):

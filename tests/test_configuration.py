@@ -1,8 +1,8 @@
-import json
+import re
 
 import pytest
 
-from mlic.configuration import class_path_of, expand_arguments, expand_names, read_yaml
+from mlic.configuration import class_path_of, expand_names, merge, read_yaml, settle
 from mlic.errors import PluginError, UsageError
 
 TIMM = "mlic.backbones.timm.TimmBackbone"
@@ -61,27 +61,74 @@ def test_a_file_that_is_called_like_a_reader_is_a_file(tmp_path, monkeypatch):
     assert expand_names(config)["data"]["init_args"]["train"] == "csv"
 
 
-@pytest.mark.parametrize("words", [["--model.loss", "focal"], ["--model.loss=focal"]])
-def test_names_on_the_command_line_are_expanded(words):
-    option, value = expand_arguments(words)
-    assert (option, json.loads(value)) == ("--model.loss", {"class_path": "mlic.losses.focal.FocalLoss"})
+@pytest.mark.parametrize(
+    "words", [["--model.loss", "focal"], ["--model.loss=focal"], ["--model.loss.class_path", "focal"]]
+)
+def test_names_on_the_command_line_are_settled(words):
+    assert settle(words) == ({"model": {"loss": {"class_path": "mlic.losses.focal.FocalLoss"}}}, [])
 
 
 def test_the_help_of_a_part_goes_by_its_name():
-    assert expand_arguments(["--model.loss.help", "focal"]) == ["--model.loss.help", "mlic.losses.focal.FocalLoss"]
+    assert settle(["--model.loss.help", "focal"])[1] == ["--model.loss.help", "mlic.losses.focal.FocalLoss"]
 
 
-def test_other_words_pass_through():
-    words = ["--trainer.max_epochs", "3", "--print_config", "--data.train", "labels.csv", "--flag"]
-    assert expand_arguments(words) == words
+def test_other_words_are_left():
+    words = ["--trainer.max_epochs", "3", "--print_config", "--model.loss.gamma", "3", "--flag"]
+    assert settle(words) == ({}, words)
 
 
-def test_a_configuration_file_is_replaced_by_its_content(tmp_path):
-    path = tmp_path / "c.yaml"
-    path.write_text("model:\n  loss: focal\n", encoding="utf-8")
-    option, content = expand_arguments(["--config", str(path)])
-    assert option == "--config"
-    assert json.loads(content) == {"model": {"loss": {"class_path": "mlic.losses.focal.FocalLoss"}}}
+def test_sources_of_data_are_readers_paths_shares_or_nothing():
+    words = ["--data.train", "csv", "--data.val", "0.2", "--data.test=null", "--data.batch_size", "4"]
+    config, left = settle(words)
+    assert config["data"]["init_args"] == {"train": {"class_path": CSV}, "val": 0.2, "test": None}
+    assert left == ["--data.batch_size", "4"]
+    assert settle(["--data.train", "mlic:csv"])[0]["data"]["init_args"]["train"] == {"class_path": CSV}
+
+
+def test_the_command_line_wins_over_files_and_later_files_over_earlier_ones(tmp_path):
+    (tmp_path / "a.yaml").write_text("model: {loss: bce, head: linear}\n")
+    (tmp_path / "b.yaml").write_text("model: {loss: focal}\n")
+    words = ["--model.head", "a.Head", "-c", str(tmp_path / "a.yaml"), "--config", str(tmp_path / "b.yaml")]
+    model = settle(words)[0]["model"]
+    assert model["loss"]["class_path"] == "mlic.losses.focal.FocalLoss"
+    assert model["head"]["class_path"] == "a.Head"
+
+
+def test_a_part_of_another_class_keeps_the_given_arguments_that_it_takes(caplog):
+    old = {"class_path": "mlic.losses.focal.FocalLoss", "init_args": {"gamma": 3.0, "reduction": "sum"}}
+    with caplog.at_level("INFO"):
+        merged = merge(old, {"class_path": "mlic.losses.bce.BCELoss"})
+    assert merged == {"class_path": "mlic.losses.bce.BCELoss", "init_args": {"reduction": "sum"}}
+    assert "does not take gamma, which was given for mlic.losses.focal.FocalLoss" in caplog.text
+
+
+def test_optimizers_and_schedulers_go_by_their_names():
+    words = ["--model.optimizer", "SGD", "--model.lr_scheduler", "ReduceLROnPlateau"]
+    assert settle(words)[0]["model"] == {
+        "optimizer": {"class_path": "torch.optim.SGD"},
+        "lr_scheduler": {"class_path": "torch.optim.lr_scheduler.ReduceLROnPlateau"},
+    }
+    with pytest.raises(UsageError, match=r"'adamw', which torch\.optim does not have; did you mean 'AdamW'"):
+        settle(["--model.optimizer", "adamw"])
+
+
+def test_a_section_may_be_given_whole(tmp_path):
+    (tmp_path / "data.yaml").write_text("class_path: image\ninit_args: {batch_size: 3}\n")
+    config, _ = settle(["--model", "{loss: focal}", "--data", str(tmp_path / "data.yaml")])
+    assert config["model"]["loss"] == {"class_path": "mlic.losses.focal.FocalLoss"}
+    assert config["data"]["init_args"] == {"batch_size": 3}
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        ({"class_path": "focal", "gamma": 2}, "'gamma' stands beside class_path; arguments belong under init_args"),
+        ({"focal": {"gamma": 2}}, "found 'focal' as a key; expected {class_path: focal"),
+    ],
+)
+def test_a_part_that_would_be_misunderstood_is_refused(loss, message):
+    with pytest.raises(UsageError, match=re.escape(message)):
+        expand_names({"model": {"loss": loss}})
 
 
 def test_numbers_are_read_as_yaml_1_2_does(tmp_path):

@@ -122,6 +122,63 @@ def test_wrong_words_end_with_2(words, message, checkpoint, tmp_path, monkeypatc
     assert message in capsys.readouterr().err
 
 
+def test_classes_that_would_make_the_csv_ambiguous_are_refused():
+    import io
+
+    from mlic.predict import CsvWriter
+
+    for name in ("error", "a|b"):
+        with pytest.raises(UsageError, match="would make the CSV ambiguous; write JSON lines"):
+            CsvWriter(io.StringIO(), ["cat", name])
+
+
+def test_a_name_that_is_not_utf_8_gets_its_row(checkpoint, colours, tmp_path):
+    import os
+
+    name = os.fsdecode(b"latin\xe9.jpg")
+    (tmp_path / name).write_bytes((colours / "images/003.jpg").read_bytes())
+    output = tmp_path / "out.csv"
+    words = ["--ckpt_path", str(checkpoint), "--output", str(output)]
+    assert main(["predict", *words, str(tmp_path / name)]) == 0
+    assert b"latin\xe9.jpg" in output.read_bytes()
+
+
+def test_scores_that_are_no_numbers_are_an_error_and_not_a_row_of_nothing(checkpoint, colours):
+    predictor = Predictor(checkpoint, num_workers=0)
+    torch.nn.init.constant_(predictor.classifier.head.linear.bias, float("nan"))
+    row = predictor.predict([colours / "images/000.jpg"])[0]
+    assert (row.labels, row.scores) == ((), {})
+    assert "diverged" in row.error
+
+
+def test_a_training_configuration_gives_only_how_to_compute(checkpoint, colours, tmp_path):
+    config = tmp_path / "config.yaml"
+    config.write_text(
+        "model: {loss: focal}\ntrainer: {accelerator: cpu, max_epochs: 7}\n"
+        "data: {class_path: image, init_args: {train: gone.csv, batch_size: 2}}\n"
+    )
+    output = tmp_path / "out.csv"
+    words = ["--ckpt_path", str(checkpoint), "--config", str(config), "--output", str(output)]
+    assert main(["predict", *words, str(colours / "images/000.jpg")]) == 0
+
+
+@pytest.mark.slow
+def test_two_processes_write_each_row_once_even_for_one_image(checkpoint, colours, tmp_path):
+    import subprocess
+    import sys
+
+    for paths in ([str(colours / "images/000.jpg")], [str(colours / "images")]):
+        outputs = [tmp_path / f"out{devices}.csv" for devices in (1, 2)]
+        for devices, output in zip((1, 2), outputs, strict=True):
+            words = ["--ckpt_path", str(checkpoint), *paths, "--output", str(output), "--num_workers", "0"]
+            more = ["--trainer.accelerator", "cpu", "--trainer.devices", str(devices)]
+            command = [sys.executable, "-m", "mlic", "predict", *words, *more]
+            ended = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+            assert ended.returncode == 0, ended.stderr
+        one, two = (list(csv.reader(output.open())) for output in outputs)
+        assert [row[:3] for row in one] == [row[:3] for row in two]
+
+
 def test_a_file_that_is_no_checkpoint_is_told(colours, tmp_path, capsys):
     fake = tmp_path / "fake.ckpt"
     fake.write_bytes(b"nothing")

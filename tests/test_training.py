@@ -228,6 +228,113 @@ def test_a_frozen_backbone_does_not_change_while_the_head_learns(small, tmp_path
     assert changed - {"thresholds"} == {"head.linear.weight", "head.linear.bias"}
 
 
+def test_a_named_part_starts_from_its_own_defaults(tmp_path, monkeypatch, capsys):
+    module = """
+from mlic.heads.linear import LinearHead
+from mlic.losses.bce import BCELoss
+class DropHead(LinearHead):
+    def __init__(self, num_features: int, num_classes: int, dropout: float = 0.5) -> None:
+        super().__init__(num_features, num_classes, dropout)
+class MeanLoss(BCELoss):
+    def __init__(self, reduction: str = "mean") -> None:
+        super().__init__(reduction=reduction)
+"""
+    (tmp_path / "user_parts.py").write_text(module)
+    monkeypatch.syspath_prepend(tmp_path)
+    words = ["--model.head", "user_parts.DropHead", "--model.loss", "user_parts.MeanLoss", "--model.optimizer", "SGD"]
+    assert main(["fit", *words, "--data.train", "x.csv", "--print_config"]) == 0
+    model = yaml.safe_load(capsys.readouterr().out)["model"]
+    assert model["head"]["init_args"] == {"dropout": 0.5}
+    assert model["loss"]["init_args"] == {"reduction": "mean"}
+    assert model["optimizer"]["init_args"]["weight_decay"] == 0
+    assert model["backbone"]["init_args"]["weights"] == "imagenet"
+
+
+def test_a_backbone_with_weights_of_its_own_kind_is_tested_from_its_checkpoint(small, tmp_path, monkeypatch, capsys):
+    module = """
+import torch
+from mlic import Backbone
+class Own(Backbone):
+    def __init__(self, weights: str | None = "DEFAULT") -> None:
+        super().__init__()
+        assert weights == "DEFAULT"
+        self.num_features, self.image_size, self.mean, self.std = 4, 32, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
+        self.conv = torch.nn.Conv2d(3, 4, 8, 8)
+    def forward(self, images):
+        return self.conv(images)
+"""
+    (tmp_path / "own_backbone.py").write_text(module)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    words = ["--model.backbone", "own_backbone.Own", *small[small.index("--data.train") :]]
+    assert main(["fit", *words]) == 0, capsys.readouterr().err
+    assert main(["test", "--ckpt_path", "runs/run/v1/best.ckpt"]) == 0, capsys.readouterr().err
+    assert MultiLabelClassifier.from_checkpoint("runs/run/v1/best.ckpt").backbone.num_features == 4
+
+
+def test_a_diverged_training_stops_with_the_reason(small, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for validation in ([], ["--data.val", "null"]):
+        assert main(["fit", *small, *validation, "--model.optimizer.lr", "1e30"]) == 1
+        said = capsys.readouterr().err
+        assert "the training has diverged: lower the learning rate" in said
+        assert "Traceback" not in said
+
+
+def test_an_epoch_without_validation_shows_no_old_figures(small, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["--trainer.max_epochs", "3", "--trainer.check_val_every_n_epoch", "2"]
+    assert main(["fit", *small, *words]) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("epoch ")]
+    assert ["val/mAP" in line for line in lines] == [False, True, False]
+
+
+def test_the_metrics_of_a_run_are_those_of_its_best_epoch(run):
+    import csv as table
+
+    figures = json.loads((run / "metrics.json").read_text())
+    with (run / "metrics.csv").open() as stream:
+        rows = [row for row in table.DictReader(stream) if row["val/mAP"]]
+    row = rows[figures["epochs"] - 1]
+    assert {name for name in figures if name != "epochs"} == {f"val/{name}" for name in METRICS}
+    assert all(float(row[name]) == pytest.approx(figures[name]) for name in figures if name != "epochs")
+
+
+def test_a_configuration_given_to_test_wins(run, small, capsys):
+    words = ["--ckpt_path", str(run / "best.ckpt"), "--config", str(run / "config.yaml")]
+    assert run_json(["test", *words], capsys) == run_json(["test", *words[:2]], capsys)
+
+
+def test_what_trainer_and_data_refuse_ends_with_2(small, capsys):
+    for words in (
+        ["--trainer.strategy", "dpp"],
+        ["--trainer.devices", "0"],
+        ["--data.batch_size", "0"],
+        ["--name", "../x"],
+    ):
+        assert main(["fit", *small, *words]) == 2, words
+        assert len(capsys.readouterr().err.splitlines()) <= 3
+
+
+def test_a_checkpoint_that_does_not_fit_the_model_is_told(run, capsys):
+    words = ["--model.backbone", "test_resnet", "--model.backbone.image_size", "32", "--model.head", "linear"]
+    checkpoint = torch.load(run / "best.ckpt", weights_only=True)
+    checkpoint["state_dict"].pop("head.linear.bias")
+    torch.save(checkpoint, run / "short.ckpt")
+    assert main(["test", "--ckpt_path", str(run / "short.ckpt"), *words]) == 2
+    assert "short.ckpt does not fit the model: Missing key(s)" in capsys.readouterr().err
+
+
+def test_a_checkpoint_that_names_something_else_than_parts_calls_nothing(run, capsys):
+    checkpoint = torch.load(run / "best.ckpt", weights_only=True)
+    checkpoint["mlic"]["model"]["backbone"] = {"class_path": "os.system", "init_args": {"command": "touch pwned"}}
+    torch.save(checkpoint, run / "evil.ckpt")
+    for verb in ("test", "validate", "fit"):
+        assert main([verb, "--ckpt_path", str(run / "evil.ckpt")]) == 2
+        assert "os.system is named where a Backbone was expected" in capsys.readouterr().err
+    assert not Path("pwned").exists()
+
+
 def test_a_run_without_validation_keeps_its_newest_checkpoint(small, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["fit", *small, "--data.val", "null"]) == 0

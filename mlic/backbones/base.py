@@ -1,7 +1,8 @@
 """`Backbone`: images to a feature map."""
 
 import abc
-from typing import TypeVar
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -45,3 +46,11 @@ class Backbone(Part, nn.Module, abc.ABC):
     def train(self: BackboneType, mode: bool = True) -> BackboneType:
         """Switches to training mode, except that a frozen backbone stays in evaluation mode."""
         return super().train(mode and not self.frozen)
+
+    @classmethod
+    def without_weights(cls, init_args: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the constructor arguments that make the same network without fetching weights.
+
+        Asked when a checkpoint brings the weights. A backbone that loads some in its constructor overrides this.
+        """
+        return dict(init_args)

@@ -9,8 +9,8 @@ from pathlib import Path
 from jsonargparse import ArgumentParser
 
 from mlic.predict import CsvWriter, Predictor
+from mlic.progress import quietly
 from mlic.scenes import write_scenes
-from mlic.training import quietly
 from mlic.verbs.evaluate import evaluated, tables
 from mlic.verbs.fit import fit
 
@@ -52,6 +52,7 @@ def training_arguments(folder: Path, max_epochs: int = 8) -> list[str]:
         *("--model.backbone.freeze", "true"),
         *("--model.optimizer.lr", "0.01"),
         *("--trainer.max_epochs", str(max_epochs)),
+        *("--trainer.devices", "1"),
         *sides,
     ]
 

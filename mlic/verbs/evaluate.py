@@ -5,9 +5,8 @@ import math
 import sys
 from typing import Literal
 
-from mlic.errors import UsageError
 from mlic.tables import text_table
-from mlic.training import TrainingCLI, quietly
+from mlic.training import TrainingCLI
 
 __all__ = ["evaluate", "evaluated", "tables"]
 
@@ -28,17 +27,9 @@ def evaluate(verb: Literal["validate", "test"], arguments: list[str], as_json: b
 
 
 def evaluated(verb: Literal["validate", "test"], arguments: list[str]) -> tuple[TrainingCLI, Figures]:
-    """Evaluates and returns the metrics, None where one is not defined.
-
-    Raises:
-        UsageError: if no checkpoint is named.
-    """
+    """Evaluates and returns the metrics, None where one is not defined."""
     cli = TrainingCLI(verb, arguments)
-    if cli.checkpoint_path is None:
-        raise UsageError(f"mlic {verb} needs a checkpoint: --ckpt_path runs/<name>/v<k>/best.ckpt")
-    with quietly():
-        run = cli.trainer.validate if verb == "validate" else cli.trainer.test
-        run(cli.model, cli.datamodule, ckpt_path=cli.checkpoint_path, weights_only=True, verbose=False)
+    cli.run()
     numbers = {name: float(value) for name, value in cli.trainer.callback_metrics.items()}
     return cli, {name: number if math.isfinite(number) else None for name, number in numbers.items()}
 

@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-from mlic.training import TrainingCLI, quietly
+from mlic.training import TrainingCLI
 
 __all__ = ["fit", "run"]
 
@@ -19,12 +19,17 @@ def run(arguments: list[str], as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps({"run": str(cli.folder), **figures}) + "\n")
         return
-    best = cli.folder / "best.ckpt"
+    best, last = cli.folder / "best.ckpt", cli.folder / "last.ckpt"
     lines = [f"run        {cli.folder}"]
     if best.exists():
         score = figures.get("val/mAP")
         words = "" if score is None else f", val/mAP {score:.4f}"
-        lines += [f"best       after {figures['epochs']} epochs{words}", f"next       mlic test --ckpt_path {best}"]
+        lines += [
+            f"best       after {figures['epochs']} epochs{words}",
+            f"next       mlic test --ckpt_path {_quoted(best)}",
+        ]
+    elif last.exists():
+        lines += ["best       not known, since no epoch was validated", f"last       {_quoted(last)}"]
     sys.stdout.write("\n".join(lines) + "\n")
 
 
@@ -32,14 +37,13 @@ def fit(arguments: list[str]) -> TrainingCLI:
     """Trains as the words after `mlic fit` say."""
     cli = TrainingCLI("fit", arguments)
     cli.log_plan()
-    with quietly():
-        try:
-            cli.trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.checkpoint_path, weights_only=True)
-        except BaseException as stop:
-            last = None if cli.folder is None else cli.folder / "last.ckpt"
-            if last is not None and last.exists():
-                stop.add_note(f"the last checkpoint is {last}; go on with: mlic fit --ckpt_path {_quoted(last)}")
-            raise
+    try:
+        cli.run()
+    except BaseException as stop:
+        last = None if cli.folder is None else cli.folder / "last.ckpt"
+        if last is not None and last.exists():
+            stop.add_note(f"the last checkpoint is {last}; go on with: mlic fit --ckpt_path {_quoted(last)}")
+        raise
     return cli
 
 
