@@ -1,0 +1,80 @@
+"""Every command that the README and the configurations show is run, on small data and with a small backbone."""
+
+import re
+import shlex
+import shutil
+from pathlib import Path
+
+import pytest
+
+from mlic.cli import main
+
+ROOT = Path(__file__).parents[1]
+
+QUICK = {
+    "fit": [
+        *("--model.backbone", "test_resnet"),
+        *("--model.backbone.weights", "none"),
+        *("--model.backbone.image_size", "32"),
+        *("--data.num_workers", "0"),
+        *("--trainer.max_epochs", "1"),
+        *("--trainer.accelerator", "cpu"),
+        *("--trainer.devices", "1"),
+        *("--trainer.num_nodes", "1"),
+    ],
+    "test": ["--trainer.accelerator", "cpu"],
+    "predict": ["--trainer.accelerator", "cpu"],
+}
+
+
+def commands(text: str) -> list[str]:
+    """Returns the lines that are a command of mlic, in the order of the page."""
+    lines = (line.removeprefix("#").strip() for line in text.splitlines())
+    return [line.split("  #")[0] for line in lines if re.match(r"mlic [a-z]+( |$)", line)]
+
+
+def pages() -> list[Path]:
+    return [ROOT / "README.md", *sorted((ROOT / "configs").glob("*.yaml"))]
+
+
+@pytest.fixture
+def desk(colours: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder in which the files that the pages speak of exist."""
+    shutil.copytree(colours, tmp_path / "photos", dirs_exist_ok=True)
+    shutil.copytree(colours, tmp_path / "mlic-demo")
+    shutil.copytree(colours / "images", tmp_path / "new-photos")
+    shutil.copytree(ROOT / "configs", tmp_path / "configs")
+    labels = tmp_path / "photos" / "image_labels_dir"
+    labels.mkdir()
+    names = ["red", "green", "blue"]
+    (tmp_path / "photos" / "labels.txt").write_text("\n".join(names))
+    for number, image in enumerate(sorted((colours / "images").iterdir())):
+        present = [name for bit, name in enumerate(names) if number >> bit & 1]
+        (labels / f"{image.name}.txt").write_text("\n".join(present))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda path: path.name)
+def test_every_command_works(page, desk, capsys):
+    found = commands(page.read_text(encoding="utf-8"))
+    assert found
+    for command in found:
+        words = shlex.split(command)[1:]
+        if words[0] == "demo":
+            continue  # test_demo runs it
+        for name in re.findall(r"runs/(\w+)/v\d", command):
+            assert Path(f"runs/{name}").is_dir(), f"{command}: nothing on this page makes runs/{name}"
+        assert main([*words, *QUICK.get(words[0], [])]) == 0, f"{command}\n{capsys.readouterr().err}"
+
+
+def test_the_python_of_the_readme_runs(desk, capsys):
+    assert main(["fit", "--data.train", "photos/train.csv", *QUICK["fit"]]) == 0
+    shutil.copy("runs/run/v1/best.ckpt", "best.ckpt")
+    for name in ("a.jpg", "b.jpg"):
+        shutil.copy("photos/images/001.jpg", name)
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    assert blocks
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), {})
+    assert "a.jpg" in capsys.readouterr().out
