@@ -49,8 +49,8 @@ def condense(complaint: str) -> str:
         of = f" ({classes[-1]})" if classes else ""
         return f"{key}{of} has no option '{found.group(1)}'{_near(found.group(1), classes[-1] if classes else None)}"
     if found := _REQUIRED.search(complaint):
-        names = ", ".join(_required(key, name.strip()) for name in found.group(1).split(","))
-        return f"{names} is required; --help tells what it takes"
+        names = [_required(key, name.strip()) for name in found.group(1).split(",")]
+        return f"{' and '.join(names)} {'is' if len(names) == 1 else 'are'} required; --help tells more"
     if found := _NO_PATH.search(complaint):
         return f"{key} is '{found.group(1)}', which is no class known here; write its full path: package.module.Class"
     got = _GOT.findall(complaint)

@@ -50,6 +50,8 @@ _UPRIGHT = {
 }
 _BITS_TAG, _PHOTOMETRIC_TAG, _WHITE_IS_ZERO = 258, 262, 0
 
+_PNG_BITS, _16_BITS = slice(24, 25), b"\x10"  # where the header of a PNG says how many a channel has
+
 _START_OF_SCAN, _END_OF_IMAGE = 0xDA, b"\xff\xd9"  # markers of a JPEG
 
 
@@ -59,8 +61,10 @@ def read_image(source: Path | bytes) -> UInt8[Tensor, "3 height width"]:
     JPEG, PNG, WebP, BMP, GIF and TIFF; the first frame, where there are several. The EXIF orientation is applied, a
     colour profile is not. Every kind of pixel becomes 8-bit RGB:
 
-    - Transparency is laid over white, so that the hidden colours of transparent pixels are never seen.
-    - 16-bit grey is divided by 257 (a TIFF of 12 bits by 4095/255), floats in 0..1 are multiplied by 255.
+    - Transparency is laid over white, so that the hidden colours of transparent pixels are never seen. Where a PNG of
+      16-bit colour names one transparent colour, its high bytes decide. A BMP whose alpha is 0 throughout is opaque.
+    - 16-bit grey is divided by 257 (a TIFF of 12 bits by 4095/255), floats in 0..1 are multiplied by 255. Integers of
+      32 bits are refused: nothing says which of them is white.
     - CMYK, YCbCr, LAB, palettes and 1-bit images are converted by Pillow, CMYK without a profile.
 
     A file that is cut short is refused, never filled with grey. What no reader can see is a file whose missing pixels
@@ -147,6 +151,8 @@ def _decode(data: bytes, name: str) -> Image.Image:
         image.load()
         _refuse_cut(data, found, name)
         upright = _UPRIGHT.get(_orientation(image))
+        if found == "PNG" and data[_PNG_BITS] == _16_BITS:
+            _shorten_transparent_colour(image)
         image = _to_rgb(image, name)
     except (ImageError, MemoryError):
         raise
@@ -203,10 +209,19 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
+def _shorten_transparent_colour(image: Image.Image) -> None:
+    """Makes the transparent colour of 16 bits a channel comparable with the 8 that Pillow has kept of each pixel."""
+    colour = image.info.get("transparency")
+    if image.mode == "RGB" and colour is not None:
+        image.info["transparency"] = tuple(value >> 8 for value in colour)
+
+
 def _to_rgb(image: Image.Image, name: str) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
         return _grey_to_rgb(image, name)
-    if not image.has_transparency_data:
+    # Many a program leaves the fourth byte of a BMP 0 without a thought of transparency.
+    unused_alpha = image.format == "BMP" and image.mode == "RGBA" and not image.getchannel("A").getbbox()
+    if unused_alpha or not image.has_transparency_data:
         return image if image.mode == "RGB" else image.convert("RGB")
     over_white = Image.new("RGBA", image.size, "white")
     over_white.alpha_composite(image.convert("RGBA"))
@@ -220,7 +235,12 @@ def _grey_to_rgb(image: Image.Image, name: str) -> Image.Image:
     if image.mode == "F":
         white, step = 1.0, "floats of 0 to 1"
     else:
-        bits = min(16, tags.get(_BITS_TAG, (16,))[0])
+        bits = tags.get(_BITS_TAG, (16,))[0]
+        if bits > 16:
+            raise ImageError(
+                f"{name}: {bits}-bit integers of {values.min()} to {values.max()}, which have no white point; "
+                "convert it to 8 or 16 bits"
+            )
         white, step = float((1 << bits) - 1), f"integers of 0 to {(1 << bits) - 1}"
     low, high = values.min(), values.max()
     if not (low >= 0 and high <= white):  # also when there is a NaN

@@ -22,7 +22,7 @@ PartType = TypeVar("PartType", bound="Part")
 class Part:
     """Remembers the arguments that its constructor was called with.
 
-    Backbones, heads and losses inherit from it. A plug-in author has nothing to do; the arguments should be plain data
+    Backbones, heads, losses and readers inherit from it. A plug-in author has nothing to do; the arguments should be plain data
     (numbers, strings, lists, dicts), since a checkpoint that is loaded with `weights_only=True` holds nothing else.
     """
 
@@ -39,7 +39,7 @@ def spec(part: Part, given: int = 0) -> Spec:
     """Returns how `part` was made.
 
     Args:
-        part: a backbone, head or loss.
+        part: a backbone, head, loss or reader.
         given: how many leading positional arguments whoever rebuilds it will supply (a head's two: `num_features` and
             `num_classes`); they are left out.
 

@@ -30,8 +30,9 @@ def fit_thresholds(
     """Returns the threshold of each class that maximises its F1 over the known cells, of the type of the scores.
 
     All cuts between distinct scores are tried; of equally good ones the highest is taken. The threshold lies halfway
-    between the lowest score above the cut and the next known score below it, or is that lowest score where no number
-    of the type lies between or nothing is below. Such thresholds suit F1 and little else: a class whose scores tell
+    between the lowest score above the cut and the next known score below it, or 0 where nothing is below: the last
+    bits of a score, which change with the size of a batch, then decide nothing. It is that lowest score where no
+    number of the type lies between. Such thresholds suit F1 and little else: a class whose scores tell
     nothing gets one so low that it is always predicted (Lipton et al. 2014, arXiv:1402.1892), and on few positives
     they fit chance. A class with fewer than `min_support` known positives therefore gets the one threshold that
     maximises F1 over all known cells together (micro F1), and that is 0.5 where no positive is known at all.
@@ -81,11 +82,13 @@ def _best_cuts(
     possible[:, 1:] &= ordered[:, 1:] != ordered[:, :-1]
     # The last of the best: `argmax` gives the first.
     cut = len(position) - 1 - torch.where(possible, f1, -1.0).flip(1).argmax(dim=1, keepdim=True)
-    threshold = _between(ordered.gather(1, (cut - 1).clamp(min=0)), ordered.gather(1, cut))
+    below = torch.where(cut > 0, ordered.gather(1, (cut - 1).clamp(min=0)), 0.0)
+    threshold = _between(below, ordered.gather(1, cut))
     return torch.where(support > 0, threshold, _UNFITTED).squeeze(1)
 
 
 def _between(low: Float[Tensor, "classes 1"], high: Float[Tensor, "classes 1"]) -> Float[Tensor, "classes 1"]:
-    """Returns the number halfway, or `high` where rounding leaves none above `low`."""
-    middle = torch.minimum(low / 2 + high / 2, high)
-    return torch.where(middle > low, middle, high)
+    """Returns the number halfway, rounded up, which is `high` where no number lies between."""
+    middle = low / 2 + high / 2
+    # Up, for a score that equals the threshold is above it.
+    return torch.where(high - middle > middle - low, middle.nextafter(high), middle)

@@ -27,7 +27,7 @@ UNION = """Parser key "data":
         ),
         (
             UNION.format(inner="the following arguments are required: train"),
-            "--data.train is required; --help tells what it takes",
+            "--data.train is required; --help tells more",
         ),
         ("Group 'model' does not accept option 'lss.class_path'", "model has no option 'lss'; did you mean 'loss'?"),
         (

@@ -86,8 +86,46 @@ def test_between_neighbouring_floats_the_threshold_is_the_upper_one():
     assert decide(scores, found).flatten().tolist() == [True, False]
 
 
-def test_where_all_known_are_present_the_threshold_is_the_lowest_score():
-    assert fit_thresholds(column([0.9, 0.3]), column([1, 1], torch.int8), min_support=1).item() == pytest.approx(0.3)
+def test_where_all_known_are_present_the_threshold_is_half_of_the_lowest_score():
+    assert fit_thresholds(column([0.9, 0.3]), column([1, 1], torch.int8), min_support=1).item() == pytest.approx(0.15)
+
+
+@pytest.mark.parametrize("score", [0.0, 1e-45])
+def test_where_no_number_lies_below_the_lowest_score_it_is_the_threshold(score):
+    scores = column([score, 0.5])
+    found = fit_thresholds(scores, column([1, 1], torch.int8), min_support=1)
+    assert found.item() == scores[0].item()
+
+
+def steps(score, count):
+    """The float that many floats above `score`, or below it."""
+    towards = torch.tensor(2.0 if count > 0 else -1.0)
+    for _ in range(abs(count)):
+        score = torch.nextafter(score, towards)
+    return score
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_noise_of_the_last_bit_changes_no_decision(data):
+    score = torch.tensor(data.draw(st.sampled_from([1e-38, 0.1, 0.25 - 2**-25, 0.5 - 2**-24, 0.7])))
+    scores = [score]
+    for gap in data.draw(st.lists(st.integers(3, 9), max_size=6)):
+        scores.append(steps(scores[-1], gap))
+    noise = data.draw(st.lists(st.integers(-1, 1), min_size=len(scores), max_size=len(scores)))
+    labels = data.draw(st.lists(st.integers(0, 1), min_size=len(scores), max_size=len(scores)))
+    found = fit_thresholds(torch.stack(scores).unsqueeze(1), column(labels, torch.int8), min_support=1)
+    if any(labels):
+        noisy = torch.stack([steps(score, count) for score, count in zip(scores, noise, strict=True)])
+        assert torch.equal(noisy >= found, torch.stack(scores) >= found)
+
+
+def test_noise_of_the_last_bit_changes_no_decision_on_a_whole_table():
+    scores, labels = table(200, 20, seed=5)
+    found = fit_thresholds(scores, labels, min_support=1)
+    expected = decide(scores, found)
+    for towards in (-1.0, 2.0):
+        assert torch.equal(decide(scores.nextafter(torch.tensor(towards)), found), expected)
 
 
 def test_scores_of_unknown_cells_have_no_influence():

@@ -1,11 +1,14 @@
 """`TimmBackbone`: any model of timm that can give a feature map."""
 
+import math
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, cast
 
 import timm
 import torch
 from jaxtyping import Float
 from timm.layers.classifier import ClNormMlpClassifierHead, NormMlpClassifierHead
+from timm.layers.patch_embed import PatchEmbed
 from torch import Tensor, nn
 
 from mlic.backbones.base import Backbone
@@ -68,6 +71,11 @@ class TimmBackbone(Backbone):
         if freeze:
             self.freeze()
 
+    @classmethod
+    def without_weights(cls, init_args: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the same arguments with `weights` none."""
+        return {**init_args, "weights": "none"}
+
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch features h w"]:
         """Returns the feature map of `images`, which are normalised with `mean` and `std`."""
         return _feature_map(self.network, self._layout, images)
@@ -81,6 +89,7 @@ class _Survey(NamedTuple):
     layout: Layout
     sizing: Sizing
     resizable: bool
+    patch: int | None
     unused: frozenset[str]
     pretrained_cfg: dict[str, Any]
 
@@ -131,7 +140,17 @@ def _survey(name: str, image_size: int | None) -> _Survey:
     raise UsageError(
         f"{name} of timm does not take images of {image_size} pixels ({reasons[0]}); "
         f"leave image_size out, which means {found.image_size}, or choose another model"
+        f"{_nearest_multiples(image_size, found.patch)}"
     )
+
+
+def _nearest_multiples(image_size: int, patch: int | None) -> str:
+    if not patch or not image_size % patch:
+        return ""
+    below = image_size - image_size % patch
+    if not below:
+        return f"; the nearest multiple of its patch is {patch}"
+    return f"; the nearest multiples of its patch are {below} and {below + patch}"
 
 
 def _try_out(name: str, image_size: int | None, sizing: Sizing) -> _Survey | str:
@@ -151,12 +170,15 @@ def _try_out(name: str, image_size: int | None, sizing: Sizing) -> _Survey | str
             feature_map = _feature_map(model, layout, images)
             if feature_map.ndim != 4 or feature_map.shape[1] != model.num_features:
                 return f"its last map is {list(feature_map.shape)}, its classifier takes {model.num_features} features"
+            patch = _patch(model, layout)
+            if image_size is not None and patch and size % patch and feature_map.shape[-1] * patch < size:
+                return f"patches of {patch} pixels would leave out the last {size % patch} pixels"
             torch.autograd.backward(feature_map.sum())
     except Exception as error:  # timm's models refuse what they do not take by errors of every kind
         return (str(error).strip().splitlines() or [type(error).__name__])[0]
     unused = frozenset(key for key, parameter in model.named_parameters() if parameter.grad is None)
     resizable = hasattr(model, "set_input_size")
-    return _Survey(model.num_features, size, layout, sizing, resizable, unused, pretrained_cfg)
+    return _Survey(model.num_features, size, layout, sizing, resizable, patch, unused, pretrained_cfg)
 
 
 def _created(name: str, image_size: int | None, sizing: Sizing, pretrained: bool = False) -> Any:
@@ -206,6 +228,15 @@ def _layout(model: Any, features: object) -> Layout:
     if not isinstance(features, Tensor) or features.ndim != 4:
         return "tokens"
     return "NHWC" if getattr(model, "output_fmt", "NCHW") == "NHWC" else "NCHW"
+
+
+def _patch(model: Any, layout: Layout) -> int | None:
+    """Returns of what the side of an image has to be a multiple for tokens to see the whole; none if not known."""
+    embedding = getattr(model, "patch_embed", getattr(model, "stem", None))  # `stem` in the MLP-Mixers
+    # Others overlap their patches, or fill up the border.
+    if layout != "tokens" or not isinstance(embedding, PatchEmbed) or embedding.patch_size is None:
+        return None
+    return math.lcm(*embedding.patch_size)
 
 
 def _feature_map(model: Any, layout: Layout, images: Tensor) -> Tensor:

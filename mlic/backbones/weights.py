@@ -1,6 +1,6 @@
 """Weights for a backbone: from a local file, or whether a download can be had at all."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ Weights = Literal["imagenet", "none"] | Path | str
 """`imagenet`: the pretrained weights of the model; `none`: random ones; else a file (`read_state_dict`)."""
 
 _WRAPPERS = ("state_dict", "model")
+_PREFIXES = ("_orig_mod.", "backbone.", "model.", "module.", "network.")
 _CLASSIFIERS = ("AuxLogits", "classifier", "fc", "head", "head_dist", "last_linear")
 _HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 _SHOWN = 3
@@ -26,7 +27,8 @@ _SHOWN = 3
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
     """Reads weights from a `.safetensors` file or from one that `torch.save` wrote.
 
-    The latter is a state dict, or a dict that holds one under `state_dict` or `model`.
+    The latter is a state dict, or a dict that holds one under `state_dict` or `model`. Of a checkpoint of mlic, the
+    weights of the backbone alone are given.
 
     Args:
         path: the file; `torch.load(weights_only=True)` reads it, so no code in it is run.
@@ -49,12 +51,15 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
             f"{path}: not weights that can be read ({_first_line(error)}); "
             "expected safetensors, or a state dict that torch.load(weights_only=True) takes"
         ) from error
+    is_ours = isinstance(state, Mapping) and "mlic" in state
     for wrapper in _WRAPPERS:
         if isinstance(state, Mapping) and isinstance(state.get(wrapper), Mapping):
             state = state[wrapper]
             break
     if not isinstance(state, Mapping) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise WeightsError(f"{path}: holds no state dict; expected one by itself, or under {' or '.join(_WRAPPERS)}")
+    if is_ours:
+        return {key: value for key, value in state.items() if key.startswith("backbone.")}
     return dict(state)
 
 
@@ -62,6 +67,8 @@ def load_strictly(
     model: nn.Module, state: Mapping[str, Tensor], model_name: str, source: str, classifiers: Iterable[str] = ()
 ) -> None:
     """Copies `state` into `model`, key by key; keys of a classifier that `model` does not have are left out.
+
+    A prefix that a wrapper put before all keys (`module.`, `backbone.`, `model.`, ...) is taken off.
 
     Args:
         model: what receives the weights.
@@ -71,7 +78,7 @@ def load_strictly(
         classifiers: modules that belong to a classifier, besides the usual ones (`fc`, `classifier`, `head`, ...).
 
     Raises:
-        WeightsError: if a key is missing, unexpected or of another shape.
+        WeightsError: if a key is missing, unexpected or of another shape, or a value is infinite or not a number.
 
     Example:
         >>> load_strictly(torch.nn.Linear(2, 1), {"weight": torch.zeros(1, 3)}, "linear", "a.pth")
@@ -82,7 +89,7 @@ def load_strictly(
     """
     own = model.state_dict()
     ignored = tuple(f"{name}." for name in (*_CLASSIFIERS, *classifiers))
-    wanted = {key: value for key, value in state.items() if key in own or not key.startswith(ignored)}
+    wanted = _without_prefix(state, own.keys(), ignored)
     misshapen = {key for key in wanted if key in own and wanted[key].shape != own[key].shape}
     # Without the misshapen, on which PyTorch would raise first. PyTorch, rather than a comparison of keys, knows
     # that a file of old lacks num_batches_tracked and may do so.
@@ -97,6 +104,24 @@ def load_strictly(
     faults.append(_some("misshapen", shapes))
     if any(faults):
         raise WeightsError(f"{source} does not fit {model_name}: {'; '.join(filter(None, faults))}")
+    for key, value in wanted.items():
+        if not value.isfinite().all():
+            raise WeightsError(f"{source}: {key} holds values that are not finite numbers; take another file")
+
+
+def _without_prefix(state: Mapping[str, Tensor], own: Set[str], ignored: tuple[str, ...]) -> dict[str, Tensor]:
+    """Returns `state` without classifiers that are not among the keys `own`, and without what wrappers put before it.
+
+    Nothing is taken off where a key fits as it is, or where taking it off makes none fit.
+    """
+    first = wanted = {key: value for key, value in state.items() if key in own or not key.startswith(ignored)}
+    while wanted and own.isdisjoint(wanted):
+        prefix = next((prefix for prefix in _PREFIXES if all(key.startswith(prefix) for key in wanted)), None)
+        if prefix is None:
+            return first
+        bare = {key.removeprefix(prefix): value for key, value in wanted.items()}
+        wanted = {key: value for key, value in bare.items() if key in own or not key.startswith(ignored)}
+    return wanted
 
 
 def require_download(pretrained_cfg: Mapping[str, Any], model_name: str) -> None:

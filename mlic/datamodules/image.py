@@ -2,7 +2,6 @@
 
 import logging
 import os
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -12,18 +11,27 @@ from torch.utils.data import DataLoader
 
 from mlic.datamodules.augmentation import Augmentation
 from mlic.datamodules.base import Batch, MultiLabelDataModule
+from mlic.datamodules.checks import (
+    check_positives,
+    check_samples,
+    check_shares,
+    summary,
+    tell_images_of_both,
+    tell_never_absent,
+)
 from mlic.datamodules.dataset import EpochSampler, ImageDataset, Sample, collate
 from mlic.datamodules.readers.base import LabelReader
 from mlic.datamodules.readers.recognise import recognise
-from mlic.errors import Faults, ImageError, LabelError, PluginError, UsageError
+from mlic.errors import CheckpointError, ImageError, PluginError, UsageError
 from mlic.labels import LabelTable
+from mlic.parts import spec
 from mlic.plugins import available, load
 
 __all__ = ["ImageDataModule", "Source", "default_num_workers"]
 
 log = logging.getLogger(__name__)
 
-Source = LabelReader | float | Path
+Source = LabelReader | float | Path | str
 """A reader, a path whose format is recognised, or (for val and test) a share of train."""
 
 _FLIP_ONLY = Augmentation()
@@ -36,9 +44,11 @@ class ImageDataModule(MultiLabelDataModule):
     working directory.
 
     Args:
-        train: a reader, or the path of an annotation file whose format is recognised.
-        val: the same, or the share of train to keep for validation: a sample's side depends on its path below the data
-            root alone, so moving the folder or adding images moves no other image.
+        train: a reader, or the path of an annotation file whose format is recognised. Evaluation does without, where
+            `classes` are given.
+        val: the same, where a path is read with the arguments of train's reader if that recognises it; or the share of
+            train to keep for validation: a sample's side depends on its path below the data root alone, so moving the
+            folder or adding images moves no other image.
         test: as val.
         classes: the classes to learn and their order; by default those of train. Another class in an annotation file is
             an error, one that a file lacks is unknown for its images.
@@ -51,12 +61,12 @@ class ImageDataModule(MultiLabelDataModule):
 
     Raises:
         LabelError: with every fault of the annotation files, when they are read.
-        UsageError: if shares are not between 0 and 1.
+        UsageError: if shares are not between 0 and 1, `batch_size` is below 1, or `num_workers` is below 0.
     """
 
     def __init__(
         self,
-        train: LabelReader | Path,
+        train: LabelReader | Path | str | None = None,
         val: Source | None = 0.1,
         test: Source | None = None,
         classes: list[str] | None = None,
@@ -68,9 +78,14 @@ class ImageDataModule(MultiLabelDataModule):
         split_salt: str = "",
     ) -> None:
         super().__init__()
-        self._sources: dict[str, Source | None] = {"train": train, "val": val, "test": test}
+        given: dict[str, Source | None] = {"train": train, "val": val, "test": test}
+        self._sources = {side: Path(source) if isinstance(source, str) else source for side, source in given.items()}
         self._shares = {side: source for side, source in self._sources.items() if isinstance(source, float | int)}
-        _check_shares(self._shares)
+        check_shares(self._shares)
+        if batch_size < 1:
+            raise UsageError(f"batch_size is {batch_size}; expected at least 1")
+        if num_workers is not None and num_workers < 0:
+            raise UsageError(f"num_workers is {num_workers}; expected 0 or more")
         self._classes = None if classes is None else tuple(classes)
         self.image_size = image_size
         self.batch_size = batch_size
@@ -84,7 +99,7 @@ class ImageDataModule(MultiLabelDataModule):
     @property
     def classes(self) -> tuple[str, ...]:
         """The classes in order: as given, else those of the annotation file of train."""
-        return self._classes if self._classes is not None else self._sides["train"].classes
+        return self._classes if self._classes is not None else self._unaligned("train").classes
 
     @property
     def validates(self) -> bool:
@@ -100,10 +115,16 @@ class ImageDataModule(MultiLabelDataModule):
         """
         if side not in self._tables:
             table = self._unaligned(side).align(self.classes)
-            _check_samples(side, table, self._shares)
+            check_samples(side, table, self._shares)
             if side == "train":
-                _check_positives(table)
-            log.info("%s: %s", side, _summary(table))
+                taken = {share: self._sides[share].align(table.classes).support() for share in self._shares}
+                check_positives(table, taken)
+                tell_never_absent(table)
+            for other, its in self._tables.items():
+                # Sides of one file have no image in common.
+                if {side, other} - {"train", *self._shares}:
+                    tell_images_of_both(other, its, side, table)
+            log.info("%s: %s", side, summary(table))
             self._tables[side] = table
         return self._tables[side]
 
@@ -115,12 +136,17 @@ class ImageDataModule(MultiLabelDataModule):
                 self.table(side)  # type: ignore[arg-type]
 
     def train_dataloader(self) -> DataLoader[Sample]:
-        """Returns shuffled, augmented batches; the order depends on seed and epoch alone."""
+        """Returns shuffled, augmented batches; the order depends on seed and epoch alone.
+
+        A single sample that is left over after the last full batch is not shown in that epoch.
+        """
         seed = int(os.environ.get("PL_GLOBAL_SEED", "0"))
         dataset = ImageDataset(self.table("train"), self._side_in_pixels(), self.augmentation, seed)
         world, rank = (1, 0) if self.trainer is None else (self.trainer.world_size, self.trainer.global_rank)
         sampler = EpochSampler(dataset, num_replicas=world, rank=rank, shuffle=True, seed=seed % 2**32)
-        return self._loader(dataset, sampler)
+        # A batch of one has no variance, which BatchNorm needs. Shuffling leaves out another sample each epoch.
+        one_left = len(sampler) > self.batch_size and len(sampler) % self.batch_size == 1
+        return self._loader(dataset, sampler, drop_last=one_left)
 
     def val_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
         """Returns the validation samples in order, or no loader where there is no validation data."""
@@ -153,18 +179,24 @@ class ImageDataModule(MultiLabelDataModule):
     @cached_property
     def _sides(self) -> dict[str, LabelTable]:
         """The file of train, split into the sides that are a share of it."""
-        source = self._sources["train"]
-        return _read(source).split(self._shares, salt=self._split_salt)  # type: ignore[arg-type]
+        return self._read("train").split(self._shares, salt=self._split_salt)
 
     def _unaligned(self, side: str) -> LabelTable:
-        source = self._sources[side]
-        if source is None:
-            raise UsageError(
-                f"there is no {side} data; give its annotation file with --data.{side} PATH, or a share of train"
-            )
-        if side == "train" or side in self._shares:
-            return self._sides[side]
-        return _read(source)  # type: ignore[arg-type]
+        return self._sides[side] if side == "train" or side in self._shares else self._read(side)
+
+    def _read(self, side: str) -> LabelTable:
+        """Reads the file of a side; a bare path of val or test as train is read, if its reader recognises it."""
+        source, train = self._sources[side], self._sources["train"]
+        if isinstance(source, LabelReader):
+            return source.read()
+        if not isinstance(source, Path):
+            share = "" if side == "train" else ", or a share of train"
+            raise UsageError(f"there is no {side} data; give its annotation file with --data.{side} PATH{share}")
+        alike = _like(train, source) if isinstance(train, LabelReader) else None
+        if alike is None:
+            return _recognised(source).read()
+        log.info("%s: %s is read with the arguments of train's %s", side, source, type(train).__name__)
+        return alike.read()
 
     def _side_in_pixels(self) -> int:
         if self.image_size is None:
@@ -172,13 +204,14 @@ class ImageDataModule(MultiLabelDataModule):
         return self.image_size
 
     def _evaluation_loader(self, side: Literal["val", "test"]) -> DataLoader[Sample]:
-        return self._loader(ImageDataset(self.table(side), self._side_in_pixels()), None)
+        return self._loader(ImageDataset(self.table(side), self._side_in_pixels()), None, drop_last=False)
 
-    def _loader(self, dataset: ImageDataset, sampler: EpochSampler | None) -> DataLoader[Sample]:
+    def _loader(self, dataset: ImageDataset, sampler: EpochSampler | None, *, drop_last: bool) -> DataLoader[Sample]:
         return DataLoader(
             dataset,
             batch_size=self.batch_size,
             sampler=sampler,
+            drop_last=drop_last,
             num_workers=self.num_workers,
             collate_fn=collate,
             pin_memory=torch.cuda.is_available(),
@@ -192,61 +225,22 @@ def default_num_workers() -> int:
     return min(8, cores // 2)
 
 
-def _read(source: LabelReader | Path) -> LabelTable:
-    if isinstance(source, LabelReader):
-        return source.read()
+def _like(reader: LabelReader, path: Path) -> LabelReader | None:
+    """Returns a reader of `path` with the arguments of `reader`; None if that cannot be, or it is another format."""
+    if not reader.recognises(path):
+        return None
+    try:
+        arguments = spec(reader)["init_args"]
+    except CheckpointError:  # an argument is not plain data: what it says may hold for its own file alone
+        return None
+    return type(reader)(**{**arguments, "path": path}) if "path" in arguments else None
+
+
+def _recognised(path: Path) -> LabelReader:
     readers: dict[str, type[LabelReader]] = {}
     for plugin in available("readers"):
         try:
             readers.setdefault(plugin.name, load(plugin))
         except PluginError as error:  # a broken plug-in hurts nobody who does not name it
             log.warning("%s", error)
-    return recognise(source, readers).read()
-
-
-def _check_shares(shares: dict[str, float]) -> None:
-    for side, share in shares.items():
-        if side == "train":
-            raise UsageError(f"train is {share}; expected a reader or the path of an annotation file")
-        if not 0 < share < 1:
-            raise UsageError(f"{side} is {share}; a share of train lies between 0 and 1")
-    if sum(shares.values()) >= 1:
-        raise UsageError(f"val and test take {sum(shares.values()):g} of train together; nothing is left to learn from")
-
-
-def _check_samples(side: str, table: LabelTable, shares: dict[str, float]) -> None:
-    if len(table):
-        return
-    if side in shares:
-        raise LabelError(
-            f"{table.source}: a share of {shares[side]} leaves no sample for {side}; "
-            f"take a larger one, or give {side} a file of its own"
-        )
-    raise LabelError(f"{table.source}: no sample; expected at least one image with its labels")
-
-
-def _check_positives(table: LabelTable) -> None:
-    faults = Faults()
-    for name, support in zip(table.classes, table.support(), strict=True):
-        if support == 0:
-            where = table.origins.get(name, table.source)
-            faults.add(
-                f"{where}: class '{name}' has no positive among the {len(table)} training samples, "
-                "so nothing can be learnt about it; add some, or take the class out (csv: ignore_columns)"
-            )
-    faults.raise_if_any()
-
-
-def _summary(table: LabelTable) -> str:
-    positives = int(table.support().sum())
-    words = [
-        f"{len(table)} images",
-        f"{table.num_classes} classes",
-        f"{positives / max(table.num_labelled, 1):.2f} labels an image",
-    ]
-    counts: Sequence[tuple[int, str]] = [
-        (table.num_all_negative, "with none of the classes"),
-        (table.num_unlabelled, "unlabelled"),
-        (table.num_unknown_cells, "unknown cells"),
-    ]
-    return ", ".join(words + [f"{count} {what}" for count, what in counts if count])
+    return recognise(path, readers)

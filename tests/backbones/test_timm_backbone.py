@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from mlic.backbones.base import Backbone
-from mlic.backbones.timm import TimmBackbone, _survey
+from mlic.backbones.timm import TimmBackbone, _feature_map, _survey
 from mlic.errors import DownloadError, UsageError, WeightsError
 from mlic.parts import rebuild, spec
 
@@ -185,13 +185,36 @@ def test_a_model_with_two_maps_is_refused_with_the_reason() -> None:
     ("name", "image_size", "reason"),
     [
         ("efficientformer_l1", 288, "does not take images of 288 pixels .* leave image_size out, which means 224"),
-        ("test_vit", 100, "should be divisible by patch size"),
+        ("test_vit", 100, "does not take images of 100 pixels .* the nearest multiples of its patch are 96 and 112"),
+        ("vit_tiny_patch16_224", 100, r"leave out the last 4 pixels\).* nearest .* are 96 and 112"),
+        ("vit_tiny_patch16_224", 10, "the nearest multiple of its patch is 16"),
+        ("mixer_s32_224", 250, "the nearest multiples of its patch are 224 and 256"),
         ("resnet18", 0, "image_size is 0"),
     ],
 )
 def test_an_image_size_that_the_model_does_not_take_is_refused(name: str, image_size: int, reason: str) -> None:
     with pytest.raises(UsageError, match=reason):
         TimmBackbone(name, weights="none", image_size=image_size)
+
+
+@pytest.mark.parametrize(
+    ("name", "image_size", "side"),
+    [
+        ("resnet18", 100, 4),
+        ("xcit_nano_12_p8_224", 100, 13),
+        ("pit_ti_224", 232, 7),
+        ("vit_so400m_patch14_siglip_384", None, 27),
+    ],
+)
+def test_a_size_that_is_no_multiple_is_taken_where_the_border_is_seen_or_the_weights_had_it(
+    name: str, image_size: int | None, side: int
+) -> None:
+    found = _survey(name, image_size)
+    with torch.device("meta"):
+        sized = {"img_size": image_size} if found.sizing == "img_size" else {}
+        network = timm.create_model(name, num_classes=0, **sized)
+        feature_map = _feature_map(network.eval(), found.layout, torch.empty(1, 3, found.image_size, found.image_size))
+    assert feature_map.shape[-2:] == (side, side)
 
 
 def training_step(backbone: Backbone, size: int) -> nn.Module:

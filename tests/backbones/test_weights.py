@@ -46,6 +46,58 @@ def test_safetensors_load(tmp_path: Path, network: nn.Module, state: dict[str, T
     assert all(torch.equal(value, network.state_dict()[key]) for key, value in backbone.network.state_dict().items())
 
 
+PREFIXES = ["module.", "backbone.", "model.", "_orig_mod.", "backbone.network.", "module.model."]
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+@pytest.mark.parametrize("on_classifier", [False, True])
+def test_a_prefix_that_all_keys_share_is_taken_off(
+    tmp_path: Path, network: nn.Module, state: dict[str, Tensor], prefix: str, on_classifier: bool
+) -> None:
+    wrapped = {
+        key if key.startswith("fc.") and not on_classifier else prefix + key: value for key, value in state.items()
+    }
+    backbone = TimmBackbone("test_resnet", weights=saved(tmp_path, {"state_dict": wrapped}))
+    assert all(torch.equal(value, network.state_dict()[key]) for key, value in backbone.network.state_dict().items())
+
+
+def test_a_prefix_that_one_key_lacks_stays(tmp_path: Path, state: dict[str, Tensor]) -> None:
+    wrapped = {f"module.{key}": value for key, value in state.items()} | {"x": torch.zeros(1)}
+    with pytest.raises(WeightsError, match=re.escape("unexpected (module.")):
+        TimmBackbone("test_resnet", weights=saved(tmp_path, wrapped))
+
+
+def test_a_prefix_of_the_model_itself_stays() -> None:
+    model = nn.ModuleDict({"model": nn.Linear(1, 1)})
+    load_strictly(model, {"model.weight": torch.full((1, 1), 7.0), "model.bias": torch.zeros(1)}, "a model", "a file")
+    assert model["model"].get_parameter("weight").item() == 7
+
+
+def test_a_checkpoint_of_mlic_gives_its_backbone(tmp_path: Path, network: nn.Module) -> None:
+    state = {f"backbone.network.{key}": value for key, value in network.state_dict().items()}
+    others = {"thresholds": torch.zeros(2), "head.linear.weight": torch.zeros(2, 96), "loss.weight": torch.zeros(2)}
+    path = saved(tmp_path, {"epoch": 1, "state_dict": {**others, **state}, "mlic": {"classes": ["a", "b"]}})
+    backbone = TimmBackbone("test_resnet", weights=path)
+    assert all(torch.equal(value, network.state_dict()[key]) for key, value in backbone.network.state_dict().items())
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16])
+def test_weights_that_are_not_finite_are_refused_by_name(
+    tmp_path: Path, state: dict[str, Tensor], value: float, dtype: torch.dtype
+) -> None:
+    key = "layer1.0.conv1.weight"
+    state[key] = state[key].to(dtype, copy=True)
+    state[key].view(-1)[3] = value
+    with pytest.raises(WeightsError, match=re.escape(f"weights.pth: {key} holds values that are not finite numbers")):
+        TimmBackbone("test_resnet", weights=saved(tmp_path, state))
+
+
+def test_a_classifier_that_is_not_used_may_hold_anything(tmp_path: Path, state: dict[str, Tensor]) -> None:
+    state["fc.bias"][0] = torch.nan
+    TimmBackbone("test_resnet", weights=saved(tmp_path, state))
+
+
 def test_weights_of_another_image_size_are_resized_after_loading(tmp_path: Path) -> None:
     own = TimmBackbone("test_vit", weights="none")
     backbone = TimmBackbone("test_vit", weights=saved(tmp_path, own.network.state_dict()), image_size=64)

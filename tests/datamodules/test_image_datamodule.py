@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from jsonargparse import ArgumentParser
 from PIL import Image
 
 from mlic.datamodules.augmentation import Augmentation
@@ -182,6 +183,111 @@ def test_the_order_depends_on_seed_and_epoch_and_every_sample_comes_once(colours
     assert order(0, 0) == order(0, 0)
     assert order(0, 0) != order(0, 1)
     assert order(0, 0) != order(1, 0)
+
+
+def test_a_path_may_be_text(colours):
+    data = ImageDataModule(str(colours / "train.csv"), str(colours / "val.csv"))
+    assert (len(data.table("train")), len(data.table("val"))) == (32, 16)
+
+
+@pytest.mark.parametrize(("text", "source"), [("0.2", 0.2), ("val.csv", Path("val.csv")), ("null", None)])
+def test_on_the_command_line_a_number_is_a_share_and_other_text_a_path(text, source):
+    parser = ArgumentParser()
+    parser.add_class_arguments(ImageDataModule, "data")
+    config = parser.parse_args(["--data.train", "train.csv", f"--data.val={text}"])
+    assert config.data.train == Path("train.csv")
+    assert config.data.val == source
+    assert type(config.data.val) is type(source)
+
+
+def test_evaluation_needs_no_train_data_where_the_classes_are_given(colours):
+    data = ImageDataModule(test=colours / "test.csv", classes=["red", "green", "blue"])
+    assert len(data.table("test")) == 16
+    message = r"there is no train data; give its annotation file with --data\.train PATH"
+    for side in ("train", "val"):
+        with pytest.raises(UsageError, match=message):
+            data.table(side)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"batch_size": 0}, "batch_size is 0; expected at least 1"),
+        ({"num_workers": -1}, "num_workers is -1; expected 0 or more"),
+    ],
+)
+def test_impossible_sizes_are_told(options, message, colours):
+    with pytest.raises(UsageError, match=message):
+        ImageDataModule(colours / "train.csv", **options)
+
+
+def test_classes_that_are_never_absent_are_told_in_one_line(tmp_path, caplog):
+    train = write(tmp_path, "train.csv", ["image,cat,dog,owl", "a.png,1,1,1", "b.png,,?,0"])
+    ImageDataModule(train, None).table("train")
+    (line,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+    assert line.startswith(f"{train}: only ever present or unknown: 'cat', 'dog'; ")
+
+
+def test_a_bare_path_is_read_with_the_arguments_of_the_reader_of_train(tmp_path):
+    train = write(tmp_path, "train.csv", ["image,cat,dog", "a.png,1,", "b.png,,1"])
+    val = write(tmp_path, "val.csv", ["image,cat,dog", "c.png,1,"])
+    data = ImageDataModule(CsvReader(train, negative_value=""), val, str(val))
+    assert data.table("val").dense().tolist() == data.table("test").dense().tolist() == [[1, 0]]
+
+
+def test_a_bare_path_of_another_format_than_that_of_train_is_recognised(tmp_path, colours):
+    (tmp_path / "images").mkdir()
+    (tmp_path / "image_labels_dir").mkdir()
+    Image.new("RGB", (4, 4)).save(tmp_path / "images" / "a.png")
+    (tmp_path / "image_labels_dir" / "a.png.txt").write_text("red")
+    (tmp_path / "labels.txt").write_text("red\nblue")
+    data = ImageDataModule(CsvReader(colours / "train.csv", negative_value=""), tmp_path)
+    assert data.table("val").support().sum() == 1
+
+
+def test_positives_that_fell_into_a_share_are_told(tmp_path):
+    rows = ["image,cat,dog,owl", *(f"{number}.png,1,0,0" for number in range(20))]
+    train = write(tmp_path, "train.csv", rows)
+    (taken, *_) = ImageDataModule(train, 0.3)._sides["val"].paths
+    rows = [row.replace("1,0,0", "1,1,0") if row.startswith(f"{taken},") else row for row in rows]
+    with pytest.raises(LabelError) as raised:
+        ImageDataModule(write(tmp_path, "train.csv", rows), 0.3).table("train")
+    dog, owl, _ = str(raised.value).splitlines()
+    assert dog.endswith("its 1 positive fell into the val share; give val a file of its own, or change split_salt")
+    assert owl.endswith("so nothing can be learnt about it; add some, or take the class out of the file")
+
+
+def test_a_training_file_without_any_label_is_told_once(tmp_path):
+    train = write(tmp_path, "train.csv", ["image,cat,dog", "a.png,?,?", "b.png,?,?"])
+    with pytest.raises(LabelError) as raised:
+        ImageDataModule(train, None).table("train")
+    assert str(raised.value) == f"{train}: none of the 2 images has labels; expected some that are labelled"
+
+
+def test_images_on_two_sides_are_counted_and_the_first_are_named(tmp_path, caplog):
+    rows = ["image,cat", *(f"{number}.png,{number % 2}" for number in range(5))]
+    train = write(tmp_path, "train.csv", rows)
+    (tmp_path / "below").mkdir()
+    val = CsvReader(write(tmp_path / "below", "val.csv", rows[:5]), root=tmp_path)
+    data = ImageDataModule(train, val, write(tmp_path, "test.csv", [rows[0], "9.png,1"]))
+    for side in ("train", "val", "test"):
+        data.table(side)
+    (line,) = [record.getMessage() for record in caplog.records if "both" in record.getMessage()]
+    assert line.startswith("4 images are in both train and val: ")
+    assert [Path(name).name for name in line.split(": ")[1].split("; ")[0].split(", ")] == [
+        "0.png",
+        "1.png",
+        "2.png",
+        "...",
+    ]
+
+
+@pytest.mark.parametrize(("batch_size", "sizes"), [(3, [3, 3]), (4, [4, 3]), (8, [7]), (1, [1] * 7), (6, [6])])
+def test_a_training_batch_of_one_left_over_is_dropped(batch_size, sizes, tmp_path):
+    train = write(tmp_path, "train.csv", ["image,cat", *(f"{number}.png,{number % 2}" for number in range(7))])
+    data = ImageDataModule(train, train, image_size=8, batch_size=batch_size, num_workers=0)
+    assert [len(batch.images) for batch in data.train_dataloader()] == sizes
+    assert sum(len(batch.images) for batch in data.val_dataloader()) == 7
 
 
 def test_the_default_number_of_workers_leaves_half_of_the_cores():

@@ -4,12 +4,16 @@ import abc
 from pathlib import Path
 
 from mlic.labels import LabelTable
+from mlic.parts import Part
 
 __all__ = ["LabelReader"]
 
 
-class LabelReader(abc.ABC):
-    """Reads one annotation format. A subclass writes `read`, and `recognises` if a bare path may stand for it."""
+class LabelReader(Part, abc.ABC):
+    """Reads one annotation format. A subclass writes `read`, and `recognises` if a bare path may stand for it.
+
+    If its constructor calls the file `path`, a bare path for val or test is read with the arguments of train's reader.
+    """
 
     @abc.abstractmethod
     def read(self) -> LabelTable:

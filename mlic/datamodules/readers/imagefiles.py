@@ -3,6 +3,7 @@
 import os
 import posixpath
 import re
+import unicodedata
 from functools import cached_property
 from pathlib import Path
 
@@ -16,14 +17,16 @@ class ImageFiles:
     r"""Finds images below a folder by listing each folder once, which is far quicker than a look at each file.
 
     A path may be written with `\`. A file is looked for as it is written first; if there is none, one whose suffix
-    differs in case only stands for it; and a name without suffix stands for the one image that has it as its stem.
+    differs in case only stands for it, or whose accents are composed otherwise (as a Mac does); and a name without
+    suffix stands for the one image that has it as its stem.
 
     Args:
         root: the data root.
+        beside: the folder of the annotation file, which paths that lead out of the root (`../photos/a.jpg`) start from.
     """
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, root: Path, beside: Path) -> None:
+        self._root, self._beside = root, beside
         self._written: dict[str, _Folder] = {}
         self._folders: dict[str, _Folder] = {}
 
@@ -68,6 +71,8 @@ class ImageFiles:
     def _below_root(self, folder_text: str) -> str | None:
         """Returns a folder relative to the root: `` or `a/b/`; None if it is outside."""
         folder = posixpath.normpath(folder_text)
+        if f"{folder}/".startswith("../"):
+            folder = posixpath.normpath((self._beside.absolute() / folder).as_posix())
         if re.match("[A-Za-z]:", folder) or folder.startswith("/"):
             for root in self._absolute_roots:
                 if f"{folder}/".startswith(f"{root}/"):
@@ -75,8 +80,6 @@ class ImageFiles:
                     break
             else:
                 return None
-        if folder == ".." or folder.startswith("../"):
-            return None
         return "" if folder == "." else f"{folder}/"
 
     @cached_property
@@ -99,16 +102,20 @@ class _Folder:
 
     def similar(self, name: str) -> list[str]:
         """Returns the files that `name` may stand for."""
-        return self._similar.get(fold_suffix(name), [])
+        return self._similar.get(_folded(name), [])
 
     @cached_property
     def _similar(self) -> dict[str, list[str]]:
         similar: dict[str, list[str]] = {}
         for name in sorted(self.names):
-            similar.setdefault(fold_suffix(name), []).append(name)
+            similar.setdefault(_folded(name), []).append(name)
             if is_image(name):
-                similar.setdefault(os.path.splitext(name)[0], []).append(name)  # noqa: PTH122
+                similar.setdefault(_folded(os.path.splitext(name)[0]), []).append(name)  # noqa: PTH122
         return similar
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", fold_suffix(name))
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:

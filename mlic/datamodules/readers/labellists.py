@@ -1,5 +1,8 @@
 """`LabelLists`: the cells of a column that lists labels, such as `cat|dog`."""
 
+import ast
+import json
+import re
 from array import array
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +19,7 @@ __all__ = ["LabelLists", "Lists"]
 _DELIMITERS = ",|;"
 _UNKNOWN = frozenset({"?", "nan"})
 _NONE = frozenset({"", "no finding"})
+_UNCLEAR = frozenset({"none", "null", "n/a"})
 
 
 class Lists(NamedTuple):
@@ -34,7 +38,8 @@ class LabelLists:
     Args:
         path: of the file, for messages.
         column: the name of the column, for messages.
-        delimiter: between labels; a space stands for any white space; None finds it out.
+        delimiter: between labels; a space stands for any white space; None finds it out, and takes a cell in brackets
+            for a list in the notation of Python or JSON.
         classes: the labels there may be, in order; None takes all there are, sorted by name.
         negative_value: a cell that says "none", beside a blank and `No Finding`.
         unknown_value: a cell that says "not labelled", beside `?` and `nan`.
@@ -80,7 +85,7 @@ class LabelLists:
     def lists(self, num_images: int, faults: Faults) -> Lists | None:
         """Returns the union of each image's cells; None where the delimiter is not known.
 
-        Notes labels that are not among the classes, and "none" beside a label.
+        Notes labels that are not among the classes, "none" beside a label, and cells that may mean several things.
         """
         delimiter = self._delimiter or self._find_delimiter(faults)
         if delimiter is None:
@@ -114,7 +119,14 @@ class LabelLists:
         for cell, line in zip(self._different, self._first_lines, strict=True):
             whole = cell.strip().casefold()
             labelled.append(whole not in self._unknown)
-            pieces = self._labels(cell, delimiter) if labelled[-1] and whole not in self._none else []
+            says_none = whole in self._none or not labelled[-1]
+            if whole in _UNCLEAR and not says_none and cell.strip() not in (allowed or ()):
+                text = cell.strip()
+                faults.add(
+                    f"{self._path}:{line}: column '{self._column}' holds '{text}'; if it means none of the classes "
+                    f"give negative_value: '{text}', if it means not labelled unknown_value: '{text}'"
+                )
+            pieces = [] if says_none else self._labels(cell, delimiter, line, faults)
             for label in pieces:
                 named.setdefault(label, line)
                 if label.casefold() in self._none:
@@ -127,13 +139,29 @@ class LabelLists:
             self._pieces.extend(pieces)
         return named, counts, labelled
 
-    def _labels(self, cell: str, delimiter: str) -> list[str]:
-        pieces = cell.split() if delimiter.isspace() else cell.split(delimiter)
-        return [label for piece in dict.fromkeys(pieces) if (label := piece.strip())]
+    def _labels(self, cell: str, delimiter: str, line: int, faults: Faults) -> list[str]:
+        if self._is_list(cell):
+            pieces = _read_list(cell)
+            if pieces is None:
+                faults.add(
+                    f"{self._path}:{line}: column '{self._column}' holds {cell.strip()[:40]}, which is no list of "
+                    "texts; expected one such as ['cat', 'dog'], or give delimiter: what separates labels"
+                )
+                return []
+        else:
+            pieces = cell.split() if delimiter.isspace() else cell.split(delimiter)
+        return list(dict.fromkeys(label for piece in pieces if (label := piece.strip())))
+
+    def _is_list(self, cell: str) -> bool:
+        return self._delimiter is None and re.fullmatch(r"\s*\[.*\]\s*", cell, re.DOTALL) is not None
 
     def _find_delimiter(self, faults: Faults) -> str | None:
         found: dict[str, int] = {}
+        words: dict[str, int] = {}
         for cell, line in zip(self._different, self._first_lines, strict=True):
+            if self._is_list(cell):
+                continue
+            words[cell.strip()] = line
             for delimiter in _DELIMITERS:
                 if delimiter in cell:
                     found.setdefault(delimiter, line)
@@ -145,5 +173,32 @@ class LabelLists:
                 "give delimiter: the one that separates labels"
             )
             return None
+        if not found and self._classes is None:
+            self._judge_spaces(words, faults)
         # Without any delimiter each cell is one label, which a split at any of them leaves whole.
         return next(iter(found), _DELIMITERS[0])
+
+    def _judge_spaces(self, cells: Mapping[str, int], faults: Faults) -> None:
+        """Notes cells that combine so few words that spaces may well separate labels."""
+        lines = {cell: line for cell, line in cells.items() if cell.casefold() not in self._none | self._unknown}
+        words = {word for cell in lines for word in cell.split()}
+        spaced = next((line for cell, line in lines.items() if len(cell.split()) > 1), None)
+        if spaced is not None and len(words) * 3 <= len(lines) * 2:
+            faults.add(
+                f"{self._path}:{spaced}: the {len(lines)} different cells of column '{self._column}' are made of "
+                f"{len(words)} words; give delimiter: ' ' if a space separates labels, ',' if each cell is one label"
+            )
+
+
+def _read_list(cell: str) -> list[str] | None:
+    """Reads a list of texts in the notation of JSON or Python; None if it is none."""
+    # Python joins texts without a comma between them, which is how numpy writes an array: ['cat' 'dog'].
+    if re.search(r"""(['"])\s+\1""", cell):
+        return None
+    for parse in (json.loads, ast.literal_eval):
+        try:
+            items = parse(cell.strip())
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            continue
+        return items if isinstance(items, list) and all(isinstance(item, str) for item in items) else None
+    return None

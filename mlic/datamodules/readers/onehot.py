@@ -57,6 +57,11 @@ class Spellings(dict[str, int]):
                 raise LabelError(f"negative_value and unknown_value are both {value!r}; expected two spellings")
             self._told.append((text, code))
 
+    @property
+    def is_default(self) -> bool:
+        """Whether the user has said nothing about what cells mean."""
+        return not self._told
+
     def __missing__(self, cell: str) -> int:
         text = _folded(cell)
         code = next((code for told, code in self._told if _same(text, told)), _read(text))
@@ -67,6 +72,10 @@ class Spellings(dict[str, int]):
     def reads(self, cell: str) -> bool:
         """Says whether a cell is a label, or could be one once `-1` is explained."""
         return self[cell] != _UNREADABLE
+
+    def knows(self, cell: str) -> bool:
+        """Says whether a cell means present or absent."""
+        return self[cell] in (_ABSENT, _PRESENT)
 
 
 class OneHotCells:
@@ -81,7 +90,7 @@ class OneHotCells:
 
     def __init__(self, path: Path, columns: Sequence[int], classes: Sequence[str], spellings: Spellings) -> None:
         self._path, self._classes, self._columns = path, classes, columns
-        self._spelling = spellings.__getitem__
+        self._spelling, self._explained = spellings.__getitem__, not spellings.is_default
         contiguous = list(columns) == list(range(columns[0], columns[0] + len(columns)))
         self._pick = operator.itemgetter(slice(columns[0], columns[-1] + 1) if contiguous else slice(None))
         self._contiguous = contiguous
@@ -91,6 +100,7 @@ class OneHotCells:
         self._unreadable: dict[int, list[tuple[int, str]]] = {}
         self._num_unreadable = [0] * len(classes)
         self._minus_one: tuple[int, int] | None = None
+        self._blank: tuple[int, int] | None = None
 
     def add(self, line: int, owner: int, cells: Sequence[str]) -> None:
         """Adds the row of one image.
@@ -106,6 +116,9 @@ class OneHotCells:
             self._note_unreadable(line, codes, picked)
         if self._minus_one is None and _MINUS_ONE in codes:
             self._minus_one = line, codes.index(_MINUS_ONE)
+        if self._blank is None and _UNKNOWN in codes:
+            blank = next((at for at, cell in enumerate(picked) if not cell.strip()), None)
+            self._blank = None if blank is None else (line, blank)
         self._codes += codes
         self._lines.append(line)
         self._owners.append(owner)
@@ -113,11 +126,13 @@ class OneHotCells:
     def labels(self, paths: Sequence[str], faults: Faults) -> Int8[np.ndarray, "samples classes"]:
         """Returns the labels of each image; several rows of one image complete each other.
 
-        Notes unreadable cells, a `-1` that nobody explained, and rows of one image that contradict each other.
+        Notes unreadable cells, a `-1` or a blank that nobody explained, and rows of one image that contradict each
+        other.
         """
         codes = np.frombuffer(self._codes, np.int8).reshape(len(self._lines), len(self._classes))
         self._judge_unreadable(codes, faults)
         self._judge_minus_one(codes, faults)
+        self._judge_blanks(codes, faults)
         owners = np.frombuffer(self._owners, np.int64)
         # A faulty table is never used; its faults are all there is to find out.
         if len(owners) == len(paths) or faults.count:
@@ -164,6 +179,16 @@ class OneHotCells:
             guess = "the file has 1 and -1 but no 0, as where -1 means absent: then give negative_value: -1"
             other = "unknown_value: -1 if it means unknown"
         faults.add(f"{where}; {guess}; or {other}")
+
+    def _judge_blanks(self, codes: Int8[np.ndarray, "rows classes"], faults: Faults) -> None:
+        if self._blank is None or self._explained or self._minus_one is not None:
+            return
+        if (codes == _PRESENT).any() and not (codes == _ABSENT).any():
+            line, column = self._blank
+            faults.add(
+                f"{self._path}:{line}: column '{self._classes[column]}' holds a blank and no cell is 0; if a blank "
+                "means absent give negative_value: ''; if it means unknown give unknown_value: ''"
+            )
 
     def _merge(
         self,

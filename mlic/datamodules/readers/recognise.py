@@ -28,7 +28,7 @@ def recognise(path: Path, readers: Mapping[str, type[LabelReader]]) -> LabelRead
         raise LabelError(f"{path}: no such file or folder; expected an annotation file, or the folder of a data set")
     found = [name for name, reader in readers.items() if _recognises(name, reader, path)]
     if len(found) == 1:
-        return readers[found[0]](path=path)  # type: ignore[call-arg]
+        return readers[found[0]](path=path)
     if found:
         raise LabelError(f"{path}: may be {' or '.join(found)}; say which:\n{_lines(found, path)}")
     inside = sorted(path.glob("*.csv")) if path.is_dir() else []

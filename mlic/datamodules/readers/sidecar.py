@@ -53,6 +53,9 @@ class SidecarReader(LabelReader):
         position = {name: column for column, name in enumerate(lines)}
         images = self._find_images(faults)
         label_files = self._find_label_files(images, faults)
+        if images and not label_files and not faults.count:
+            expected = f"expected one for each labelled image, such as {next(iter(images))}.txt"
+            faults.add(f"{self._labels}: none of the {len(images)} images has a label file; {expected}")
         names = {path: name for name, path in images.items()}
         paths = sorted(names)
         # A generator: the labels of millions of images are never held as Python lists.

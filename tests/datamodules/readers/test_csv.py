@@ -68,7 +68,7 @@ class TestOneColumnAClass:
         ],
     )
     def test_a_cell_may_be_spelled_in_many_ways(self, cell, label):
-        assert cells(read(f"image,cat,dog\na.jpg,{cell},1\n"))["a.jpg"] == [label, 1]
+        assert cells(read(f"image,cat,dog\na.jpg,{cell},1\nb.jpg,0,0\n"))["a.jpg"] == [label, 1]
 
     @pytest.mark.parametrize(
         ("options", "label"),
@@ -101,6 +101,19 @@ class TestOneColumnAClass:
             "labels.csv:2: column 'dog' holds -1, which may mean absent or unknown; the file has 1 and -1 but no 0, as "
             "where -1 means absent: then give negative_value: -1; or unknown_value: -1 if it means unknown"
         )
+
+    def test_blanks_without_any_0_are_refused(self):
+        assert fault("image,cat,dog\na.jpg,1,1\nb.jpg,1,\n") == (
+            "labels.csv:3: column 'dog' holds a blank and no cell is 0; if a blank means absent give negative_value: "
+            "''; if it means unknown give unknown_value: ''"
+        )
+
+    @pytest.mark.parametrize(("options", "label"), [({"negative_value": ""}, 0), ({"unknown_value": ""}, -1)])
+    def test_blanks_without_any_0_are_what_the_user_says(self, options, label):
+        assert cells(read("image,cat,dog\na.jpg,1,\n", **options)) == {"a.jpg": [1, label]}
+
+    def test_a_question_mark_needs_no_0_beside_it(self):
+        assert cells(read("image,cat,dog\na.jpg,1,?\n")) == {"a.jpg": [1, -1]}
 
     @pytest.mark.parametrize(
         ("options", "message"),
@@ -183,9 +196,13 @@ class TestOneColumnAClass:
         ]
 
     def test_a_file_without_a_class_is_refused(self):
-        assert fault("image\na.jpg\n") == (
+        assert fault("image,patient\na.jpg,7\n", group_column="patient") == (
             "labels.csv:1: no column is a class; expected a column a class, or label_column: one that lists labels"
         )
+
+    def test_a_header_of_one_column_is_told_with_the_separators(self):
+        expected = "expected several, separated by ',', ';' or a tab, such as image,cat,dog"
+        assert fault("image|cat\na.jpg|1\n") == f"labels.csv:1: the only column is 'image|cat'; {expected}"
 
     def test_a_single_column_called_label_with_1_and_0_is_a_class(self):
         assert cells(read("image,label\na.jpg,1\nb.jpg,0\n")) == {"a.jpg": [1], "b.jpg": [0]}
@@ -258,6 +275,50 @@ class TestAColumnThatListsLabels:
     def test_a_column_without_any_label_is_refused(self):
         assert fault("image,label\na.jpg,\n") == "labels.csv: column 'label' names no class; expected some labels"
 
+    def test_a_cell_may_be_a_list_as_pandas_or_json_writes_it(self):
+        text = 'image,tags\na.jpg,"[\'cat\', \'big, old dog\']"\nb.jpg,"[""cat""]"\nc.jpg,[]\nd.jpg,cat\n'
+        table = read(text)
+        assert table.classes == ("big, old dog", "cat")
+        assert cells(table) == {"a.jpg": [1, 1], "b.jpg": [0, 1], "c.jpg": [0, 0], "d.jpg": [0, 1]}
+
+    @pytest.mark.parametrize(
+        "cell", ["['cat' 'dog']", "[cat]", "['cat]", "[None]", "[['cat']]", "[1]", "[\0]", "[{[]: 1}]"]
+    )
+    def test_a_list_that_cannot_be_read_is_told(self, cell):
+        assert fault(f'image,tags\na.jpg,"{cell}"\n') == (
+            f"labels.csv:2: column 'tags' holds {cell}, which is no list of texts; expected one such as "
+            "['cat', 'dog'], or give delimiter: what separates labels"
+        )
+
+    @pytest.mark.parametrize("cell", ["None", "N/A", "null"])
+    def test_a_cell_that_may_mean_none_or_unlabelled_is_refused(self, cell):
+        text = f"image,tags\na.jpg,cat\nb.jpg,{cell}\n"
+        assert fault(text) == (
+            f"labels.csv:3: column 'tags' holds '{cell}'; if it means none of the classes give "
+            f"negative_value: '{cell}', if it means not labelled unknown_value: '{cell}'"
+        )
+        assert cells(read(text, negative_value=cell))["b.jpg"] == [0]
+        assert cells(read(text, unknown_value=cell))["b.jpg"] == [-1]
+        assert cells(read(text, classes=["cat", cell]))["b.jpg"] == [0, 1]
+
+    def test_few_words_in_many_combinations_are_refused_until_a_delimiter_is_told(self):
+        text = "image,tags\na.jpg,cat\nb.jpg,cat dog\nc.jpg,dog\nd.jpg,\n"
+        assert fault(text) == (
+            "labels.csv:3: the 3 different cells of column 'tags' are made of 2 words; "
+            "give delimiter: ' ' if a space separates labels, ',' if each cell is one label"
+        )
+        assert read(text, delimiter=" ").classes == ("cat", "dog")
+        assert read(text, delimiter=",").classes == ("cat", "cat dog", "dog")
+
+    def test_a_guessed_list_beside_columns_of_1_and_0_is_refused(self):
+        text = "image,tags,cat\na.jpg,x,1\nb.jpg,y,0\n"
+        assert fault(text) == (
+            "labels.csv:1: column 'tags' may list labels, but column 'cat' holds 1 and 0 as a class does; "
+            "give label_column: 'tags', or ignore_columns: ['tags'] if each other column is a class"
+        )
+        assert read(text, label_column="tags").classes == ("x", "y")
+        assert read(text, ignore_columns=["tags"]).classes == ("cat",)
+
     def test_two_columns_that_may_list_labels_are_told(self):
         assert fault("image,tags,label\na.jpg,cat,dog\n") == (
             "labels.csv:1: columns 'tags' and 'label' may both list labels; give label_column: one of them"
@@ -282,6 +343,17 @@ class TestTheFile:
         with Path("labels.csv").open("w", newline="") as stream:
             csv.writer(stream, delimiter=separator).writerows([header, row])
         assert cells(CsvReader(Path("labels.csv")).read()) == {"a.jpg": [1, 0]}
+
+    @pytest.mark.parametrize("first", ["sep=;", '"sep=;"', "\nsep=;\r"])
+    def test_a_first_line_may_say_what_separates_cells(self, first):
+        table = read(f"{first}\nimage;cat, dog, owl\na.jpg;1\n")
+        assert (table.classes, table.origins) == (
+            ("cat, dog, owl",),
+            {"cat, dog, owl": f"labels.csv:{2 + first.count(chr(10))}"},
+        )
+
+    def test_rows_of_blank_cells_say_nothing(self):
+        assert cells(read("image,cat,dog\n,,\na.jpg,1,0\n, ,\n,,,,\n")) == {"a.jpg": [1, 0]}
 
     def test_lines_are_counted_as_an_editor_counts_them(self):
         text = '\n\nimage,"cat\nand dog"\n\na.jpg,1\nb.jpg,"0\n"\nmissing.jpg,1\n'
@@ -357,12 +429,39 @@ class TestTheFile:
 
 @pytest.mark.usefixtures("folder")
 class TestTheImageColumn:
-    @pytest.mark.parametrize("name", ["image", "Image_Path", "path", "filename", "file_name", "FILE"])
+    @pytest.mark.parametrize(
+        "name",
+        ["image", "Image_Path", "path", "filename", "file_name", "FILE", "Image Index", "ImageID", "img", "name"],
+    )
     def test_it_is_found_by_its_name(self, name):
         assert cells(read(f"cat,{name},dog\n1,a.jpg,0\n")) == {"a.jpg": [1, 0]}
 
     def test_it_is_the_first_otherwise(self):
         assert cells(read("photo,cat\na.jpg,1\n")) == {"a.jpg": [1]}
+
+    def test_it_is_the_only_one_that_names_image_files(self):
+        assert cells(read("cat,photo,dog\n1,a.jpg,0\n0,b.jpg,0\n")) == {"a.jpg": [1, 0], "b.jpg": [0, 0]}
+
+    def test_names_of_files_come_before_numbers(self):
+        assert list(read("image_id,file_name,cat\n17,a.jpg,1\n", ignore_columns=["image_id"]).paths) == ["a.jpg"]
+
+    def test_a_column_called_name_may_be_no_image(self):
+        assert list(read("name,photo,tags\nx,a,cat\n", ignore_columns=["name"]).paths) == ["a.jpg"]
+
+    @pytest.mark.parametrize("name", ["", "Unnamed: 0"])
+    @pytest.mark.parametrize("column", ["image", "photo"])
+    def test_the_index_of_pandas_is_ignored_and_told(self, name, column, caplog):
+        with caplog.at_level("INFO"):
+            assert cells(read(f"{name},{column},cat\n0,a.jpg,1\n1,b.jpg,0\n")) == {"a.jpg": [1], "b.jpg": [0]}
+        assert f"labels.csv:1: column 1, '{name}', is ignored" in caplog.text
+
+    def test_a_column_without_a_name_is_not_the_image(self):
+        expected = "labels.csv:1: no column is the image's; if column 1 is, name it image"
+        assert faults(",cat,dog\na.jpg,1,0\n")[0] == expected
+
+    def test_the_column_that_holds_image_names_is_told_where_images_are_missing(self):
+        message = fault("image_id,img_file,cat\nx17,a.jpg,1\n", ignore_columns=["img_file"])
+        assert message.endswith("the folder that the paths start from; or give image_column: 'img_file'")
 
     def test_a_class_may_be_called_path(self):
         assert cells(read("photo,path,tree\na.jpg,1,0\nb.jpg,,1\n")) == {"a.jpg": [1, 0], "b.jpg": [-1, 1]}
@@ -406,6 +505,18 @@ class TestImages:
         assert self.paths(str(folder / "photos/sub/a.jpg")) == ["sub/a.jpg"]
         (folder / "link").symlink_to(folder / "photos")
         assert self.paths(str(folder / "photos/B.JPG"), root=Path("link")) == ["B.JPG"]
+
+    def test_a_path_that_leads_out_of_the_root_starts_from_the_folder_of_the_file(self, folder, monkeypatch):
+        monkeypatch.chdir(folder / "photos" / "sub")
+        write("image,cat\n../B.JPG,1\n../sub/a.jpg,1\n")
+        assert list(CsvReader(Path("labels.csv"), root=Path("..")).read().paths) == ["B.JPG", "sub/a.jpg"]
+        with pytest.raises(LabelError, match="lies outside the data root"):
+            CsvReader(Path("labels.csv")).read()
+
+    def test_accents_may_be_composed_otherwise(self, folder):
+        (folder / "photos" / "cafe\u0301.jpg").touch()
+        assert self.paths("caf\u00e9.jpg", "caf\u00e9") == ["cafe\u0301.jpg"]
+        assert self.paths("a\u0308.png") == ["\u00e4.png"]
 
     @pytest.mark.parametrize("written", ["b.JPG", "B.jpg", "B.Jpg"])
     def test_the_suffix_may_differ_in_case_and_nothing_else(self, written):
@@ -493,13 +604,13 @@ def test_any_table_written_with_a_column_a_class_is_read_back(folder, table, ran
         for name, row in zip("abcd", labels, strict=False):
             writer.writerow([f"{name}.jpg", *(random.choice(SPELLINGS[cell]) for cell in row)])
     columns = {} if any(is_column(name) for name in classes) else {"image_column": "photo"}
-    found = CsvReader(Path("labels.csv"), **columns).read()
+    found = CsvReader(Path("labels.csv"), unknown_value="", **columns).read()
     assert found.classes == tuple(classes)
     assert found.dense().tolist() == labels
 
 
 def is_column(name):
-    return name.casefold() in ("image", "path", "file", "label", "labels", "tags", "classes")
+    return name.casefold() in ("image", "img", "imageid", "path", "file", "label", "labels", "tags", "classes")
 
 
 @repeated

@@ -37,6 +37,8 @@ def photos(tmp_path, monkeypatch):
     Path("photos/image_labels_dir").mkdir(parents=True)
     Path("photos/images").mkdir()
     Path("photos/images/a.jpg").touch()
+    Path("photos/images/b.jpg").touch()
+    Path("photos/image_labels_dir/b.jpg.txt").touch()
     Path("photos/labels.txt").write_text("cat")
     Path("photos/labels.csv").write_text("image,cat\nimages/a.jpg,1\n")
 
