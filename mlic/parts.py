@@ -22,8 +22,9 @@ PartType = TypeVar("PartType", bound="Part")
 class Part:
     """Remembers the arguments that its constructor was called with.
 
-    Backbones, heads, losses and readers inherit from it. A plug-in author has nothing to do; the arguments should be plain data
-    (numbers, strings, lists, dicts), since a checkpoint that is loaded with `weights_only=True` holds nothing else.
+    Backbones, heads, losses and readers inherit from it. A plug-in author has nothing to do; the arguments should be
+    plain data (numbers, strings, lists, dicts), since a checkpoint that is loaded with `weights_only=True` holds
+    nothing else.
     """
 
     # Not `Self`, which beartype refuses in a method of a class that it does not decorate as a whole.
