@@ -87,6 +87,7 @@ def test_the_demo_trains_what_its_configuration_says(tmp_path, monkeypatch, caps
     demo = yaml.safe_load(capsys.readouterr().out)
     # The configuration names the datamodule, the demo relies on the default: two spellings of one class path.
     assert demo.pop("data")["init_args"] == configured.pop("data")["init_args"]
+    assert int(demo["trainer"].pop("devices")) == configured["trainer"].pop("devices") == 1
     assert {**demo, "name": None} == configured
 
 
