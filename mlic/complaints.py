@@ -59,9 +59,8 @@ def condense(complaint: str) -> str:
         return f"{key}{value}: {found.group(1)}"
     kinds = [kind or words.strip() for kind, words in _EXPECTED.findall(complaint)]
     if key and kinds:
-        expected = " or ".join(
-            dict.fromkeys("null" if kind == "NoneType" else kind.removeprefix("typing.") for kind in kinds)
-        )
+        names = ["null" if kind == "NoneType" else kind.removeprefix("typing.") for kind in kinds]
+        expected = " or ".join(sorted(dict.fromkeys(names), key=lambda name: name == "null"))
         return f"{key}{value}; expected {expected}"
     lines = [line.strip(" -") for line in complaint.splitlines() if line.strip(" -")]
     return "; ".join(lines[:2])

@@ -5,7 +5,12 @@ import random
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from PIL import Image, ImageDraw
+
+# How long an example takes says nothing about whether it is right, and much about who else uses the machine.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 60), "blue": (40, 60, 230)}
 
