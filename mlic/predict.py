@@ -21,6 +21,7 @@ from mlic.datamodules.image import default_num_workers
 from mlic.errors import UsageError, did_you_mean
 from mlic.images import IMAGE_SUFFIXES
 from mlic.labels import LabelTable
+from mlic.thresholds import decide
 
 __all__ = ["CsvWriter", "JsonlWriter", "Prediction", "Predictor", "Writable", "find_images"]
 
@@ -146,7 +147,7 @@ class _Rows(BasePredictionWriter):
         self.num_written = 0
         self.num_errors = 0
         self._table = table
-        self._classes = classifier.classes
+        self._classifier = classifier
         self._write = write
         self._kept: dict[int, Prediction] = {}
 
@@ -161,7 +162,7 @@ class _Rows(BasePredictionWriter):
         dataloader_idx: int,
     ) -> None:
         """Writes a batch, or keeps it for the first process to write."""
-        present = prediction >= pl_module.thresholds.to(prediction.device)
+        present = decide(prediction, self._classifier.thresholds.to(prediction.device))
         rows = dict(self._rows(batch, prediction, present))
         if trainer.world_size > 1:
             self._kept |= rows
@@ -182,8 +183,8 @@ class _Rows(BasePredictionWriter):
             if any(math.isnan(score) for score in row):
                 yield index, Prediction(self._table.paths[index], (), {}, "the model gives no number: it has diverged")
                 continue
-            labels = tuple(name for name, says in zip(self._classes, chosen, strict=True) if says)
-            named = dict(zip(self._classes, row, strict=True))
+            labels = tuple(name for name, says in zip(self._classifier.classes, chosen, strict=True) if says)
+            named = dict(zip(self._classifier.classes, row, strict=True))
             yield index, Prediction(self._table.paths[index], labels, named)
         for index, error in batch.errors:
             yield index, Prediction(self._table.paths[index], (), {}, error)
