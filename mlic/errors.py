@@ -38,7 +38,16 @@ class CheckpointError(UsageError):
 
 
 class LabelError(UsageError):
-    """An annotation file or a label table is wrong."""
+    """An annotation file or a label table is wrong.
+
+    Attributes:
+        table: a `LabelTable` of what could be read all the same, so that a check of the data can go on; None if nothing
+            could.
+    """
+
+    def __init__(self, message: str, table: object | None = None) -> None:
+        super().__init__(message)
+        self.table = table
 
 
 class ImageError(UsageError):
@@ -88,8 +97,11 @@ class Faults:
         for message in messages:
             self.add(message)
 
-    def raise_if_any(self) -> None:
+    def raise_if_any(self, table: object | None = None) -> None:
         """Raises what was collected.
+
+        Args:
+            table: what could be read all the same, for `LabelError.table`.
 
         Raises:
             LabelError: if any fault was noted; one line a fault, then how many more there are.
@@ -100,7 +112,7 @@ class Faults:
         if self.count > 1:
             more = f"; the first {len(lines)} are above" if self.count > len(lines) else ""
             lines.append(f"{self.count} faults in all{more}")
-        raise LabelError("\n".join(lines))
+        raise LabelError("\n".join(lines), table)
 
 
 def did_you_mean(name: str, names: Sequence[str]) -> str:

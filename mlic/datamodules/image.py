@@ -21,11 +21,9 @@ from mlic.datamodules.checks import (
 )
 from mlic.datamodules.dataset import EpochSampler, ImageDataset, Sample, collate
 from mlic.datamodules.readers.base import LabelReader
-from mlic.datamodules.readers.recognise import recognise
-from mlic.errors import CheckpointError, ImageError, PluginError, UsageError
+from mlic.datamodules.sources import reader_of
+from mlic.errors import ImageError, UsageError
 from mlic.labels import LabelTable
-from mlic.parts import spec
-from mlic.plugins import available, load
 
 __all__ = ["ImageDataModule", "Source", "default_num_workers"]
 
@@ -187,16 +185,10 @@ class ImageDataModule(MultiLabelDataModule):
     def _read(self, side: str) -> LabelTable:
         """Reads the file of a side; a bare path of val or test as train is read, if its reader recognises it."""
         source, train = self._sources[side], self._sources["train"]
-        if isinstance(source, LabelReader):
-            return source.read()
-        if not isinstance(source, Path):
+        if not isinstance(source, LabelReader | Path):
             share = "" if side == "train" else ", or a share of train"
             raise UsageError(f"there is no {side} data; give its annotation file with --data.{side} PATH{share}")
-        alike = _like(train, source) if isinstance(train, LabelReader) else None
-        if alike is None:
-            return _recognised(source).read()
-        log.info("%s: %s is read with the arguments of train's %s", side, source, type(train).__name__)
-        return alike.read()
+        return reader_of(source, like=train if isinstance(train, LabelReader) else None).read()
 
     def _side_in_pixels(self) -> int:
         if self.image_size is None:
@@ -223,24 +215,3 @@ def default_num_workers() -> int:
     """Returns half of the cores this process may use, at most 8; the other half computes. 0 on one core."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(8, cores // 2)
-
-
-def _like(reader: LabelReader, path: Path) -> LabelReader | None:
-    """Returns a reader of `path` with the arguments of `reader`; None if that cannot be, or it is another format."""
-    if not reader.recognises(path):
-        return None
-    try:
-        arguments = spec(reader)["init_args"]
-    except CheckpointError:  # an argument is not plain data: what it says may hold for its own file alone
-        return None
-    return type(reader)(**{**arguments, "path": path}) if "path" in arguments else None
-
-
-def _recognised(path: Path) -> LabelReader:
-    readers: dict[str, type[LabelReader]] = {}
-    for plugin in available("readers"):
-        try:
-            readers.setdefault(plugin.name, load(plugin))
-        except PluginError as error:  # a broken plug-in hurts nobody who does not name it
-            log.warning("%s", error)
-    return recognise(path, readers)

@@ -4,7 +4,6 @@ import csv
 import re
 from array import array
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 
@@ -140,7 +139,7 @@ class CsvReader(LabelReader):
         faults.raise_if_any()
         if lists is None or not lists.classes:
             raise LabelError(f"{self._path}: column '{layout.header[column]}' names no class; expected some labels")
-        table = LabelTable.from_cells(
+        return LabelTable.from_cells(
             images.paths,
             lists.classes,
             lists.rows,
@@ -151,8 +150,8 @@ class CsvReader(LabelReader):
             groups=images.groups,
             origins=lists.origins,
             source=str(self._path),
+            open_vocabulary=True,
         )
-        return replace(table, open_vocabulary=True)
 
 
 class _Images:

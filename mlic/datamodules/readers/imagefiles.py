@@ -4,13 +4,17 @@ import os
 import posixpath
 import re
 import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 
 from mlic.errors import LabelError
 from mlic.images import IMAGE_SUFFIXES
 
 __all__ = ["ImageFiles", "fold_suffix", "is_image"]
+
+_LOOKED_AT = 100  # paths that tell which folder the others start from
 
 
 class ImageFiles:
@@ -23,12 +27,50 @@ class ImageFiles:
     Args:
         root: the data root.
         beside: the folder of the annotation file, which paths that lead out of the root (`../photos/a.jpg`) start from.
+        uri_prefix: what URIs of images begin with, such as `s3://bucket/`, to the local folder that holds the same.
     """
 
-    def __init__(self, root: Path, beside: Path) -> None:
+    def __init__(self, root: Path, beside: Path, uri_prefix: Mapping[str, str | Path] | None = None) -> None:
         self._root, self._beside = root, beside
+        # The longest first: it says more.
+        self._prefixes = sorted((uri_prefix or {}).items(), key=lambda item: -len(item[0]))
         self._written: dict[str, _Folder] = {}
         self._folders: dict[str, _Folder] = {}
+
+    @classmethod
+    def locate(
+        cls,
+        root: Path | None,
+        beside: Path,
+        written: Iterable[str],
+        *,
+        guesses: Sequence[str] = (),
+        uri_prefix: Mapping[str, str | Path] | None = None,
+    ) -> "ImageFiles":
+        """Returns the files below the folder that the paths start from.
+
+        Args:
+            root: that folder, if it is known. Otherwise it is the folder of `uri_prefix` (what its folders have in
+                common), where there is one; else whichever of `beside` and `guesses` has most of the first hundred
+                images, the first of them in doubt.
+            beside: the folder of the annotation file.
+            written: the paths as the file has them.
+            guesses: folders, relative to `beside`, where images of this format usually are.
+            uri_prefix: as in the constructor.
+        """
+        if root is None and uri_prefix:
+            folders = [os.path.abspath(folder) for folder in uri_prefix.values()]  # noqa: PTH100 (takes `..` out)
+            root = Path(os.path.commonpath(folders))
+        if root is not None:
+            return cls(Path(root), beside, uri_prefix)
+        sample = list(islice(written, _LOOKED_AT))
+        found = [cls(Path(os.path.normpath(beside / guess)), beside) for guess in (".", *guesses)]
+        return max(found, key=lambda files: sum(map(files._has, sample)))
+
+    @property
+    def root(self) -> Path:
+        """The folder that the paths start from."""
+        return self._root
 
     def find(self, written: str) -> str:
         """Returns the path of an image relative to the root, POSIX and normalised.
@@ -40,7 +82,7 @@ class ImageFiles:
             LabelError: if there is no such image or it lies outside the root; without file and line, which the caller
                 knows.
         """
-        text = written.replace("\\", "/")
+        text = (self._local(written) if "://" in written else written).replace("\\", "/")
         folder_text, slash, name = text.rpartition("/")
         folder = self._written.get(folder_text or slash) or self._open(folder_text or slash, written)
         if name in folder.names:
@@ -56,9 +98,25 @@ class ImageFiles:
         expected = "expected a file there, or give root: the folder that the paths start from"
         raise LabelError(f"no image '{written}' below {self._root}; {expected}")
 
+    def _has(self, written: str) -> bool:
+        try:
+            self.find(written)
+        except LabelError:
+            return False
+        return True
+
+    def _local(self, written: str) -> str:
+        """Returns where the image of a URI is on this machine."""
+        for prefix, folder in self._prefixes:
+            if written.startswith(prefix):
+                return posixpath.join(Path(folder).absolute().as_posix(), written[len(prefix) :].lstrip("/"))
+        start = written[: written.find("/", written.find("://") + 3) + 1] or written
+        raise LabelError(
+            f"image '{written}' is a URI, and nothing is downloaded; fetch the images and give "
+            f"uri_prefix: {{'{start}': the local folder that holds what is below it}}"
+        )
+
     def _open(self, folder_text: str, written: str) -> "_Folder":
-        if "://" in written:
-            raise LabelError(f"image '{written}' is a URL; expected a file below {self._root}")
         below = self._below_root(folder_text)
         if below is None:
             expected = "expected one below it, or give root: a folder that holds all images"

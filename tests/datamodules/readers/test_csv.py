@@ -558,7 +558,8 @@ class TestImages:
 
     def test_a_url_is_refused(self):
         assert self.fault("https://example.org/a.jpg") == (
-            "photos/labels.csv:2: image 'https://example.org/a.jpg' is a URL; expected a file below photos"
+            "photos/labels.csv:2: image 'https://example.org/a.jpg' is a URI, and nothing is downloaded; fetch the "
+            "images and give uri_prefix: {'https://example.org/': 'the local folder that holds what is below it'}"
         )
 
     def test_a_blank_path_is_told(self):

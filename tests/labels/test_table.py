@@ -144,9 +144,9 @@ class TestConstruction:
         table = LabelTable.from_cells(paths, classes, rows, columns, values, fill, root=ROOT)
         assert np.array_equal(table.dense(), labels)
 
-    @pytest.mark.parametrize("value", [2, -2, 255, 0.5, float("nan")])
-    def test_a_label_is_1_0_or_minus_1(self, value):
-        with pytest.raises(LabelError, match=r"a label is .*; expected 1 \(present\), 0 \(absent\) or -1 \(unknown\)"):
+    @pytest.mark.parametrize("value", [2, -2, 255, -0.5, 1.5, float("nan")])
+    def test_a_label_is_1_0_minus_1_or_soft(self, value):
+        with pytest.raises(LabelError, match=r"a label is .*; expected 1 \(present\), 0 \(absent\), -1 \(unknown\) or"):
             LabelTable.from_dense("a", ["cat"], np.array([[value]]), root=ROOT)
 
     def test_a_boolean_matrix_is_present_and_absent(self):
@@ -377,3 +377,45 @@ class TestAlign:
     def test_classes_to_align_to_must_not_repeat(self):
         with pytest.raises(LabelError, match="class 'c0' is there twice"):
             table_of([[1]]).align(["c0", "c0"])
+
+
+class TestSoftLabels:
+    def table(self):
+        labels = np.array([[0.9, 0.25, -1], [0.5, 0, 0.1], [1, 0, 1], [-1, -1, -1]], np.float64)
+        return LabelTable.from_dense("abcd", ["cat", "dog", "owl"], labels, root=Path())
+
+    def test_they_come_back_as_they_were_given(self):
+        table = self.table()
+        assert table.is_soft
+        assert table.dense().dtype == np.float32
+        assert table.dense().tolist() == np.float32([[0.9, 0.25, -1], [0.5, 0, 0.1], [1, 0, 1], [-1, -1, -1]]).tolist()
+        assert table.row(0).tolist() == table.dense([0])[0].tolist()
+        assert (
+            table.take([1, 0]).align(["owl", "cat"], extra="drop").dense().tolist()
+            == np.float32([[0.1, 0.5], [-1, 0.9]]).tolist()
+        )
+
+    def test_they_count_as_what_is_more_likely_and_as_neither_at_one_half(self):
+        table = self.table()
+        assert table.support().tolist() == [2, 0, 1]
+        assert table.negatives().tolist() == [0, 3, 1]
+        assert (table.num_unknown_cells, table.num_unlabelled, table.num_all_negative) == (4, 1, 0)
+
+    def test_hardened_they_count_the_same(self):
+        soft, hard = self.table(), self.table().hardened()
+        assert hard.dense().tolist() == [[1, 0, -1], [-1, 0, 0], [1, 0, 1], [-1, -1, -1]]
+        assert not hard.is_soft
+        assert hard.hardened() is hard
+        for count in ("support", "negatives"):
+            assert getattr(hard, count)().tolist() == getattr(soft, count)().tolist()
+
+    def test_a_floating_table_without_any_is_not_soft(self):
+        table = LabelTable.from_dense("ab", ["cat"], np.array([[1.0], [-1.0]]), root=Path())
+        assert (table.is_soft, table.dense().dtype) == (False, np.int8)
+
+    def test_cells_may_be_soft(self):
+        rows, columns = np.array([0, 1]), np.array([0, 0])
+        table = LabelTable.from_cells(
+            "ab", ["cat"], rows, columns, np.array([0.75, 0.0]), np.array([-1, 0]), root=Path()
+        )
+        assert table.dense().tolist() == [[0.75], [0]]

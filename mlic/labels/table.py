@@ -1,21 +1,32 @@
 """`LabelTable`: which classes are in which image, for millions of images and thousands of classes."""
 
 import hashlib
-import operator
 from array import array
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, SupportsIndex
+from typing import Literal, SupportsIndex
 
 import numpy as np
 import numpy.typing as npt
 from jaxtyping import Bool, Int8, Int64, Shaped
 
-from mlic.errors import Faults, LabelError, UsageError, did_you_mean
+from mlic.errors import Faults, LabelError
+from mlic.labels.cells import (
+    Lister,
+    check_fractions,
+    check_length,
+    check_names,
+    check_values,
+    prefix,
+    smallest,
+    sorted_cells,
+    stored,
+    unknown_class,
+)
 from mlic.strings import Indices, Strings, gather, offsets_of, position, positions
 
-__all__ = ["LabelTable", "Strings"]
+__all__ = ["LabelTable"]
 
 _BLOCK_CELLS = 1 << 24  # of a dense matrix that are looked at a time
 
@@ -24,7 +35,8 @@ _BLOCK_CELLS = 1 << 24  # of a dense matrix that are looked at a time
 class LabelTable:
     """The samples of a data set and their labels: 1 present, 0 absent, -1 unknown.
 
-    A sample is labelled when at least one of its cells is known. A labelled sample may have no class at all.
+    A sample is labelled when at least one of its cells is known. A labelled sample may have no class at all. Between 0
+    and 1 lies a soft label, the probability that the class is present; it counts as present above 0.5, as absent below.
 
     Held sparse: a row is its `fill` wherever it lists nothing. Make one with `from_present`, `from_dense` or
     `from_cells`, which keep what the rest relies on: no cell is listed twice, none is listed that equals its row's
@@ -36,7 +48,7 @@ class LabelTable:
         classes: the columns.
         indptr: row `i` lists the cells `indptr[i]` to `indptr[i + 1]` of the next two.
         columns: the class of each listed cell, as the smallest unsigned integers that hold them.
-        values: each listed cell, in {1, 0, -1}.
+        values: each listed cell: int8 in {1, 0, -1}; or float32, where there are soft labels.
         fill: per row, what is not listed: 0 or -1.
         unknown_columns: the classes about which nothing is known, whatever the rows' fill.
         groups: per sample, what must not be torn apart by `split`, such as a patient; blank: the sample alone.
@@ -58,7 +70,7 @@ class LabelTable:
     classes: tuple[str, ...]
     indptr: Int64[np.ndarray, " boundaries"]
     columns: Shaped[np.ndarray, " cells"]
-    values: Int8[np.ndarray, " cells"]
+    values: Shaped[np.ndarray, " cells"]
     fill: Int8[np.ndarray, " samples"]
     unknown_columns: Bool[np.ndarray, " classes"]
     groups: Strings | None = None
@@ -92,12 +104,12 @@ class LabelTable:
         """
         paths, names = Strings(paths), tuple(classes)
         lists = iter([None] * len(paths) if present is None else present)
-        cells, counts, fill = _Lister(names, paths, source), array("q"), bytearray()
+        cells, counts, fill = Lister(names, paths, source), array("q"), bytearray()
         for row, labels in enumerate(lists):
             counts.append(0 if labels is None else cells.add(row, labels))
             fill.append(255 if labels is None else 0)
         cells.faults.raise_if_any()
-        _check_length("lists of labels", len(fill), paths, source)
+        check_length("lists of labels", len(fill), paths, source)
         columns = np.frombuffer(cells.columns, np.int64)
         return cls._assemble(
             paths,
@@ -124,7 +136,9 @@ class LabelTable:
         origins: Mapping[str, str] | None = None,
         source: str = "",
     ) -> "LabelTable":
-        """Makes a table from a matrix of 1 present, 0 absent, -1 unknown; the other arguments are the class's.
+        """Makes a table from a matrix of 1 present, 0 absent, -1 unknown; in a floating one, 0 to 1 is a soft label.
+
+        The other arguments are the class's.
 
         Raises:
             LabelError: if the matrix holds anything else or has another shape, or if classes repeat.
@@ -137,20 +151,20 @@ class LabelTable:
         paths, names = Strings(paths), tuple(classes)
         if labels.shape != (len(paths), len(names)):
             expected = f"{len(paths)} paths by {len(names)} classes"
-            raise LabelError(f"{_at(source)}the matrix of labels is {list(labels.shape)}; expected {expected}")
+            raise LabelError(f"{prefix(source)}the matrix of labels is {list(labels.shape)}; expected {expected}")
         fill, counts = np.zeros(len(paths), np.int8), np.zeros(len(paths), np.int64)
-        all_columns, all_values = [np.empty(0, _smallest(len(names)))], [np.empty(0, np.int8)]
+        all_columns, all_values = [np.empty(0, smallest(len(names)))], [np.empty(0, labels.dtype)]
         step = max(1, _BLOCK_CELLS // max(1, len(names)))
         for start in range(0, len(paths), step):
             block, at = labels[start : start + step], slice(start, start + step)
             fill[at] = -((block == -1).sum(axis=1) * 2 > len(names)).astype(np.int8)
             listed = block != fill[at, None]
             values = block[listed]
-            _check_values(values, source)
+            check_values(values, source)
             counts[at] = listed.sum(axis=1)
-            all_columns.append(np.nonzero(listed)[1].astype(_smallest(len(names))))
-            all_values.append(values.astype(np.int8))
-        columns, values = np.concatenate(all_columns), np.concatenate(all_values)
+            all_columns.append(np.nonzero(listed)[1].astype(smallest(len(names))))
+            all_values.append(values)
+        columns, values = np.concatenate(all_columns), stored(np.concatenate(all_values))
         return cls._assemble(
             paths, names, counts, columns, values, fill, root=root, groups=groups, origins=origins, source=source
         )
@@ -169,27 +183,29 @@ class LabelTable:
         groups: Iterable[str] | None = None,
         origins: Mapping[str, str] | None = None,
         source: str = "",
+        open_vocabulary: bool = False,
     ) -> "LabelTable":
         """Makes a table from listed cells.
 
-        `rows` and `columns` say where each of `values` (1, 0 or -1) is, and `fill` (0 or -1) what a sample has wherever
-        it lists nothing. The other arguments are the class's.
+        `rows` and `columns` say where each of `values` is (1, 0 or -1; a soft label between 0 and 1), and `fill` (0 or
+        -1) what a sample has wherever it lists nothing. The other arguments are the class's.
 
         Raises:
             LabelError: if classes repeat, a cell is given twice or is outside the table, or a value is another.
         """
         paths, names = Strings(paths), tuple(classes)
-        _check_length("fills", len(fill), paths, source)
-        _check_values(values, source)
+        check_length("fills", len(fill), paths, source)
+        check_values(values, source)
         if not np.isin(fill, (0, -1)).all():
-            raise LabelError(f"{_at(source)}the fill of a row is 0 (absent) or -1 (unknown)")
-        rows, columns, values = _sorted_cells(rows, columns, values, paths, names, source)
+            raise LabelError(f"{prefix(source)}the fill of a row is 0 (absent) or -1 (unknown)")
+        rows, columns, values = sorted_cells(rows, columns, values, paths, names, source)
         listed = values != fill[rows]
         counts = np.bincount(rows[listed], minlength=len(paths))
-        columns, values, fill = columns[listed], values[listed].astype(np.int8), fill.astype(np.int8)
-        return cls._assemble(
+        columns, values, fill = columns[listed], stored(values[listed]), fill.astype(np.int8)
+        table = cls._assemble(
             paths, names, counts, columns, values, fill, root=root, groups=groups, origins=origins, source=source
         )
+        return replace(table, open_vocabulary=open_vocabulary)
 
     @classmethod
     def _assemble(
@@ -198,7 +214,7 @@ class LabelTable:
         names: tuple[str, ...],
         counts: Int64[np.ndarray, " samples"],
         columns: Shaped[np.ndarray, " cells"],
-        values: Int8[np.ndarray, " cells"],
+        values: Shaped[np.ndarray, " cells"],
         fill: Int8[np.ndarray, " samples"],
         *,
         root: Path,
@@ -208,10 +224,10 @@ class LabelTable:
     ) -> "LabelTable":
         """Makes a table from cells that are in the order of their rows and differ from these rows' fill."""
         groups = None if groups is None else Strings(groups)
-        _check_names(names, source)
+        check_names(names, source)
         if groups is not None:
-            _check_length("groups", len(groups), paths, source)
-        columns = columns.astype(_smallest(len(names)), copy=False)
+            check_length("groups", len(groups), paths, source)
+        columns = columns.astype(smallest(len(names)), copy=False)
         unknown = np.zeros(len(names), np.bool_)
         indptr = offsets_of(counts)
         return cls(paths, root, names, indptr, columns, values, fill, unknown, groups, dict(origins or {}), source)
@@ -235,12 +251,35 @@ class LabelTable:
     def num_all_negative(self) -> int:
         """The number of labelled samples whose cells are all known to be absent."""
         known = self._known()
-        return int(np.count_nonzero((known == self.num_classes) & (known > 0) & (self._per_row(self.values == 1) == 0)))
+        return int(
+            np.count_nonzero((known == self.num_classes) & (known > 0) & (self._per_row(self.values >= 0.5) == 0))
+        )
 
     @property
     def num_unknown_cells(self) -> int:
         """The number of unknown cells, those of unlabelled samples among them."""
         return len(self) * self.num_classes - int(self._known().sum())
+
+    @property
+    def is_soft(self) -> bool:
+        """Whether there are soft labels."""
+        return self.values.dtype != np.int8
+
+    def hardened(self) -> "LabelTable":
+        """Returns the table without soft labels: present above 0.5, absent below, and unknown at 0.5 itself.
+
+        Example:
+            >>> soft = LabelTable.from_dense(["a.jpg"], ["cat", "dog", "owl"], np.array([[0.9, 0.5, 0.2]]), root=Path())
+            >>> soft.is_soft, soft.hardened().row(0).tolist()
+            (True, [1, -1, 0])
+        """
+        if not self.is_soft:
+            return self
+        hard = np.select([self.values < 0, self.values > 0.5, self.values < 0.5], [-1, 1, 0], -1).astype(np.int8)
+        rows = np.repeat(np.arange(len(self)), np.diff(self.indptr))
+        listed = hard != self.fill[rows]
+        indptr = offsets_of(self._per_row(listed))
+        return replace(self, indptr=indptr, columns=self.columns[listed], values=hard[listed])
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -252,20 +291,20 @@ class LabelTable:
         """Returns where the image of a sample is: its path below `root`."""
         return self.root / self.paths[index]
 
-    def row(self, index: SupportsIndex) -> Int8[np.ndarray, " classes"]:
-        """Returns the labels of one sample, a new array."""
+    def row(self, index: SupportsIndex) -> Shaped[np.ndarray, " classes"]:
+        """Returns the labels of one sample, a new array of the type of `values`."""
         i = position(index, len(self))
-        row = np.full(self.num_classes, self.fill[i], np.int8)
+        row = np.full(self.num_classes, self.fill[i], self.values.dtype)
         row[self.unknown_columns] = -1
         cells = slice(self.indptr[i], self.indptr[i + 1])
         row[self.columns[cells]] = self.values[cells]
         return row
 
-    def dense(self, indices: Indices | None = None) -> Int8[np.ndarray, "samples classes"]:
-        """Returns the labels of some samples, or of all, as a matrix."""
+    def dense(self, indices: Indices | None = None) -> Shaped[np.ndarray, "samples classes"]:
+        """Returns the labels of some samples, or of all, as a matrix of the type of `values`."""
         at = np.arange(len(self)) if indices is None else positions(indices, len(self))
         offsets, (columns, values) = gather(self.indptr, at, self.columns, self.values)
-        labels = np.repeat(self.fill[at, None], self.num_classes, axis=1)
+        labels = np.repeat(self.fill[at, None].astype(self.values.dtype), self.num_classes, axis=1)
         labels[:, self.unknown_columns] = -1
         labels[np.repeat(np.arange(len(at)), np.diff(offsets)), columns] = values
         return labels
@@ -314,7 +353,7 @@ class LabelTable:
             >>> len(sides["train"]) + len(sides["val"]), list(sides)
             (100, ['train', 'val'])
         """
-        _check_fractions(fractions)
+        check_fractions(fractions)
         place, low = self._places(salt, group), 0.0
         free = np.ones(len(self), np.bool_)
         sides: dict[str, LabelTable] = {}
@@ -348,7 +387,7 @@ class LabelTable:
         names = tuple(classes)
         if names == self.classes:
             return self
-        _check_names(names, "")
+        check_names(names, "")
         columns = {name: column for column, name in enumerate(names)}
         if extra == "error":
             self._check_extra(columns)
@@ -361,7 +400,7 @@ class LabelTable:
             self,
             classes=names,
             indptr=offsets_of(self._per_row(listed)),
-            columns=target[self.columns[listed]].astype(_smallest(len(names))),
+            columns=target[self.columns[listed]].astype(smallest(len(names))),
             values=self.values[listed],
             unknown_columns=unknown,
             origins={name: where for name, where in self.origins.items() if name in columns},
@@ -369,13 +408,14 @@ class LabelTable:
 
     def support(self) -> Int64[np.ndarray, " classes"]:
         """Returns the number of known positives of each class."""
-        return np.bincount(self.columns[self.values == 1], minlength=self.num_classes)
+        return np.bincount(self.columns[self.values > 0.5], minlength=self.num_classes)
 
     def negatives(self) -> Int64[np.ndarray, " classes"]:
         """Returns the number of known negatives of each class."""
         zero_rows = self.fill == 0
         otherwise = self.columns[np.repeat(zero_rows, np.diff(self.indptr))]
-        negatives = np.bincount(self.columns[self.values == 0], minlength=self.num_classes)
+        absent = (self.values >= 0) & (self.values < 0.5)
+        negatives = np.bincount(self.columns[absent], minlength=self.num_classes)
         negatives += np.count_nonzero(zero_rows) - np.bincount(otherwise, minlength=self.num_classes)
         negatives[self.unknown_columns] = 0
         return negatives
@@ -406,115 +446,6 @@ class LabelTable:
         faults = Faults()
         for name in self.classes:
             if name not in wanted:
-                where = _at(self.origins.get(name, self.source))
-                faults.add(f"{where}{_unknown_class(name, list(wanted), faults)}")
+                where = prefix(self.origins.get(name, self.source))
+                faults.add(f"{where}{unknown_class(name, list(wanted), faults)}")
         faults.raise_if_any()
-
-
-class _Lister:
-    """Turns names and positions of classes into columns, and notes those that are none."""
-
-    def __init__(self, classes: tuple[str, ...], paths: Strings, source: str) -> None:
-        self.faults = Faults()
-        self.columns = array("q")
-        self._classes, self._paths, self._source = classes, paths, source
-        self._position = {name: column for column, name in enumerate(classes)}
-
-    def add(self, row: int, labels: Iterable[str | SupportsIndex]) -> int:
-        """Adds the cells of one row and returns their number."""
-        before = len(self.columns)
-        if isinstance(labels, str):
-            self.faults.add(f"{self._at(row)}labels are the text {labels!r}; expected a list of classes")
-            return 0
-        self.columns.extend({self._column(row, label) for label in labels} - {-1})
-        return len(self.columns) - before
-
-    def _column(self, row: int, label: str | SupportsIndex) -> int:
-        if isinstance(label, str):
-            if label in self._position:
-                return self._position[label]
-            self.faults.add(f"{self._at(row)}{_unknown_class(label, self._classes, self.faults)}")
-            return -1
-        column = operator.index(label)
-        if 0 <= column < len(self._classes):
-            return column
-        self.faults.add(f"{self._at(row)}class {column} is not among 0 to {len(self._classes) - 1}")
-        return -1
-
-    def _at(self, row: int) -> str:
-        return _at(self._source) + (_at(self._paths[row]) if row < len(self._paths) else "")
-
-
-def _at(where: str) -> str:
-    return f"{where}: " if where else ""
-
-
-def _unknown_class(name: str, names: Sequence[str], faults: Faults) -> str:
-    # The search for a similar name is slow, and nobody reads the hint of the thousandth fault.
-    hint = "" if faults.is_full else did_you_mean(name, names)
-    return f"class '{name}' is not among the {len(names)} classes{hint}"
-
-
-def _smallest(num_classes: int) -> npt.DTypeLike:
-    """The smallest integers that hold the positions of all classes."""
-    return np.min_scalar_type(max(0, num_classes - 1))
-
-
-def _check_names(names: tuple[str, ...], source: str) -> None:
-    faults, seen = Faults(), set[str]()
-    for name in names:
-        if name in seen:
-            faults.add(f"{_at(source)}class '{name}' is there twice; expected each class once")
-        seen.add(name)
-    faults.raise_if_any()
-
-
-def _check_length(what: str, length: int, paths: Strings, source: str) -> None:
-    if length != len(paths):
-        raise LabelError(f"{_at(source)}{length} {what} for {len(paths)} paths; expected one each")
-
-
-def _check_values(values: Shaped[np.ndarray, "..."], source: str) -> None:
-    strange = values[~np.isin(values, (1, 0, -1))]
-    if len(strange):
-        raise LabelError(f"{_at(source)}a label is {strange[0]}; expected 1 (present), 0 (absent) or -1 (unknown)")
-
-
-def _check_fractions(fractions: Mapping[str, float]) -> None:
-    for side, fraction in fractions.items():
-        if side == "train":
-            raise UsageError("train is what the other sides leave; give the shares of those")
-        if not 0 <= fraction <= 1:
-            raise UsageError(f"{side} is {fraction}; expected a share of the samples, 0 to 1")
-    if sum(fractions.values()) > 1 + 1e-9:
-        raise UsageError(
-            f"{' and '.join(fractions)} take {sum(fractions.values()):g} of the samples; expected at most 1"
-        )
-
-
-def _sorted_cells(
-    rows: npt.NDArray[Any],
-    columns: npt.NDArray[Any],
-    values: npt.NDArray[Any],
-    paths: Strings,
-    names: tuple[str, ...],
-    source: str,
-) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
-    """Sorts cells by row, then column.
-
-    Raises:
-        LabelError: if one is outside the table or there twice.
-    """
-    for what, index, size in (("row", rows, len(paths)), ("column", columns, len(names))):
-        if len(index) and not (index.min() >= 0 and index.max() < size):
-            raise LabelError(f"{_at(source)}a cell is in {what} {index.min()} to {index.max()}; there are {size}")
-    key = rows.astype(np.int64) * len(names) + columns
-    steps = np.diff(key)
-    if (steps <= 0).any():
-        order = np.argsort(key, kind="stable")
-        rows, columns, values = rows[order], columns[order], values[order]
-        twice = np.flatnonzero(np.diff(key[order]) == 0)
-        if len(twice):
-            image, name = paths[rows[twice[0]]], names[columns[twice[0]]]
-            raise LabelError(f"{_at(source)}image '{image}' has two labels for class '{name}'; expected one")
-    return rows, columns, values

@@ -1,0 +1,126 @@
+"""JSON and JSON lines as people save them, checked against the shape that a format has."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+
+from mlic.datamodules.readers.text import undecodable
+from mlic.errors import LabelError
+
+__all__ = ["convert", "decode", "read_bytes", "read_json", "read_json_lines"]
+
+_BOM = b"\xef\xbb\xbf"
+
+Shape = TypeVar("Shape")
+
+
+def read_json(path: Path, shape: type[Shape]) -> Shape:
+    """Returns the content of a JSON file.
+
+    Args:
+        path: the file, UTF-8, with or without a byte-order mark. `NaN` and `Infinity`, which Python writes, are read.
+        shape: what the file must hold: a `msgspec.Struct`, or a type that msgspec knows; keys that it does not name are
+            passed over.
+
+    Raises:
+        LabelError: if the file cannot be read, is no JSON (with line and column), or holds something else (with the
+            place in it).
+    """
+    return decode(read_bytes(path), path, str(path), shape)
+
+
+def read_json_lines(path: Path, shape: type[Shape]) -> Iterator[tuple[int, Shape | LabelError]]:
+    """Yields the documents of a JSON lines file, each with its line; for a faulty one the error that tells the fault.
+
+    Args:
+        path: as in `read_json`.
+        shape: what each line must hold, as in `read_json`.
+
+    Raises:
+        LabelError: if the file cannot be read.
+    """
+    try:
+        with path.open("rb") as stream:
+            for number, line in enumerate(stream, 1):
+                text = line.removeprefix(_BOM) if number == 1 else line
+                if not text.strip():
+                    continue
+                try:
+                    yield number, decode(text, path, f"{path}:{number}", shape)
+                except LabelError as error:
+                    yield number, error
+    except OSError as error:
+        raise LabelError(f"{path}: cannot be read ({error.strerror}); expected a JSON lines file") from error
+
+
+def read_bytes(path: Path) -> bytes:
+    """Returns what is in a file, without a byte-order mark.
+
+    Raises:
+        LabelError: if it cannot be read.
+    """
+    try:
+        return path.read_bytes().removeprefix(_BOM)
+    except OSError as error:
+        raise LabelError(f"{path}: cannot be read ({error.strerror}); expected a JSON file") from error
+
+
+def decode(data: bytes | memoryview, path: Path, where: str, shape: type[Shape]) -> Shape:
+    """Returns the one document that `data` holds.
+
+    Args:
+        data: UTF-8.
+        path: the file it is from.
+        where: what opens each message.
+        shape: as in `read_json`.
+
+    Raises:
+        LabelError: if it is no JSON, or not of this shape.
+    """
+    try:
+        return msgspec.json.decode(data, type=shape)
+    except msgspec.ValidationError as error:
+        raise LabelError(f"{where}: {_told(error)}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # Python's parser tells line and column, and takes NaN.
+        return convert(_parsed(bytes(data), path, where), where, shape)
+
+
+def convert(document: Any, where: str, shape: type[Shape]) -> Shape:
+    """Returns a document, as `json` gives it, in its shape.
+
+    Raises:
+        LabelError: if it has another one.
+    """
+    try:
+        return msgspec.convert(document, type=shape)
+    except msgspec.ValidationError as error:
+        raise LabelError(f"{where}: {_told(error)}") from error
+
+
+def _parsed(data: bytes, path: Path, where: str) -> Any:
+    try:
+        return json.loads(data.decode())
+    except UnicodeDecodeError as error:
+        raise LabelError(undecodable(path)) from error
+    except json.JSONDecodeError as error:
+        single = where != str(path)  # a line of JSON lines
+        place = f"{where}: column {error.colno}" if single else f"{where}:{error.lineno}:{error.colno}"
+        raise LabelError(f"{place}: no valid JSON: {error.msg}; is the file cut short?") from error
+    except RecursionError as error:
+        raise LabelError(f"{where}: nested too deeply; expected an annotation file") from error
+    except ValueError as error:  # a number of thousands of digits
+        raise LabelError(f"{where}: no valid JSON: {str(error).split(';')[0]}") from error
+
+
+def _told(error: msgspec.ValidationError) -> str:
+    """Words msgspec's message as the rest of mlic's: `$.images[3].id` is what a reader of the file sees as its path."""
+    match = re.fullmatch(r"(?P<what>.*?)(?: - at `(?:key in )?`?\$?\.?(?P<place>[^`]*)`)?", str(error), re.DOTALL)
+    what = str(error) if match is None else match["what"].replace("`", "'")
+    what = what[:1].lower() + what[1:]
+    place = "" if match is None or not match["place"] else f"{match['place']}: "
+    return f"{place}{what}"

@@ -1,0 +1,255 @@
+"""`Samples`: images and labelled cells in the order of an annotation file, and the table that they make."""
+
+import logging
+from array import array
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from jaxtyping import Shaped
+
+from mlic.datamodules.readers.imagefiles import ImageFiles
+from mlic.errors import Faults, LabelError, did_you_mean
+from mlic.labels import LabelTable
+
+__all__ = ["Samples"]
+
+log = logging.getLogger(__name__)
+
+_UNSEEN = -1
+
+
+class Samples:
+    """Collects what an annotation file says, notes its faults, and makes a `LabelTable` of it.
+
+    An image is unlabelled until `labelled` is called for it; then what is not said about it is absent. A cell may be
+    said several times: known beats unknown; present and absent contradict each other.
+
+    A place is where in the file something is said: a number that `where` turns into words, by default `path:line`.
+
+    Args:
+        path: the annotation file or folder: the table's source.
+        files: the images.
+        classes: the classes in order, each with the place that names it (0: none does); None takes all classes that
+            are named, sorted by name.
+        where: from a place to the words that open a message about it.
+        contradiction: whether a cell that is both present and absent is a fault, or is made unknown and counted.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     Path(folder, "a.jpg").touch()
+        ...     samples = Samples(Path(folder, "labels.txt"), ImageFiles(Path(folder), Path(folder)))
+        ...     row = samples.image("a.jpg", place=1)
+        ...     samples.labelled(row)
+        ...     samples.add(row, samples.column("cat", place=1), place=1)
+        ...     samples.table().dense().tolist()
+        [[1]]
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        files: ImageFiles,
+        classes: dict[str, int] | None = None,
+        *,
+        where: Callable[[int], str] | None = None,
+        contradiction: Literal["fault", "unknown"] = "fault",
+    ) -> None:
+        self.faults = Faults()
+        self._path, self._files, self._contradiction = path, files, contradiction
+        self._where = where or (lambda place: f"{path}:{place}" if place else str(path))
+        self._fixed = classes is not None
+        self._named = dict(classes or {})
+        self._columns = {name: column for column, name in enumerate(self._named)}
+        self._images: dict[str, int] = {}
+        self._fill = bytearray()
+        self._groups: list[str] = []
+        self._single: tuple[array[int], array[int], array[float], array[int]] = _no_cells()
+        self._blocks: list[tuple[npt.NDArray[Any], ...]] = []
+
+    @property
+    def num_images(self) -> int:
+        """The number of images so far."""
+        return len(self._images)
+
+    def image(self, written: str, place: int, *, group: str = "", hint: str = "") -> int:
+        """Returns the row of an image; a new one when it is named for the first time.
+
+        Args:
+            written: its path as the file has it.
+            place: where that is.
+            group: what a split must not tear apart, such as the patient; blank: the image alone.
+            hint: what to add to the message about a missing image.
+
+        Returns:
+            The row, or -1 for a fault, which is noted: there is no such image.
+        """
+        if not written:
+            self.fault(place, "the path of an image is blank; expected one")
+            return -1
+        try:
+            path = self._files.find(written)
+        except LabelError as error:
+            self.fault(place, f"{error}{hint}")
+            return -1
+        row = self._images.setdefault(path, len(self._images))
+        if row == len(self._fill):
+            self._fill.append(_UNSEEN & 0xFF)
+            self._groups.append(group)
+        elif group != self._groups[row]:
+            self.fault(
+                place, f"image '{path}' is in group '{group}', but before in '{self._groups[row]}'; expected one"
+            )
+        return row
+
+    def column(self, name: str, place: int) -> int:
+        """Returns the column of a class; -1 for a fault, which is noted: it is not among the classes."""
+        if name in self._columns:
+            return self._columns[name]
+        if self._fixed:
+            hint = "" if self.faults.is_full else did_you_mean(name, list(self._columns))
+            self.fault(place, f"class '{name}' is not among the {len(self._columns)} classes{hint}")
+            return -1
+        if not name:
+            self.fault(place, "the name of a class is blank; expected one")
+            return -1
+        self._named[name] = place
+        return self._columns.setdefault(name, len(self._columns))
+
+    def labelled(self, row: int) -> None:
+        """Notes that somebody annotated an image: what is not said about it is absent."""
+        if row >= 0:
+            self._fill[row] = 0
+
+    def add(self, row: int, column: int, place: int, value: float = 1) -> None:
+        """Adds a cell: 1 present, 0 absent, -1 unknown, between them a soft label; a position of -1 adds nothing."""
+        if row >= 0 and column >= 0:
+            rows, columns, values, places = self._single
+            rows.append(row)
+            columns.append(column)
+            values.append(value)
+            places.append(place)
+
+    def extend(
+        self,
+        rows: Shaped[np.ndarray, " cells"],
+        columns: Shaped[np.ndarray, " cells"],
+        values: Shaped[np.ndarray, " cells"],
+        places: Shaped[np.ndarray, " cells"],
+    ) -> None:
+        """Adds many cells at once, as `add` does one."""
+        kept = (rows >= 0) & (columns >= 0)
+        self._flush()
+        self._blocks.append((rows[kept], columns[kept], values[kept], places[kept]))
+
+    def fault(self, place: int, message: str) -> None:
+        """Notes a fault of the file."""
+        self.faults.add(f"{self._where(place)}: {message}")
+
+    def table(self, *, open_vocabulary: bool = False) -> LabelTable:
+        """Returns the table; images in the order in which they came.
+
+        Args:
+            open_vocabulary: as in `LabelTable`.
+
+        Raises:
+            LabelError: with all faults, and the table of what is right.
+        """
+        self._flush()
+        rows, columns, values, places = (
+            np.concatenate(parts) if parts else np.empty(0, np.int64) for parts in self._transposed()
+        )
+        self._blocks.clear()
+        names = tuple(self._columns) if self._fixed else tuple(sorted(self._columns))
+        if not self._fixed:
+            moved = np.empty(len(names), np.int32)
+            moved[[self._columns[name] for name in names]] = np.arange(len(names))
+            columns = moved[columns]
+        rows, columns, values = self._settled(rows, columns, values, places, names)
+        if not self._images:
+            self.faults.add(f"{self._path}: no sample; expected at least one image")
+        if not names:
+            self.faults.add(f"{self._path}: no class; expected at least one")
+        table = LabelTable.from_cells(
+            self._images,
+            names,
+            rows,
+            columns,
+            values,
+            np.frombuffer(self._fill, np.int8),
+            root=self._files.root,
+            groups=self._groups if any(self._groups) else None,
+            origins={name: self._where(place) for name, place in self._named.items()},
+            source=str(self._path),
+            open_vocabulary=open_vocabulary,
+        )
+        self.faults.raise_if_any(table)
+        return table
+
+    def _flush(self) -> None:
+        rows, columns, values, places = (np.frombuffer(cells, cells.typecode) for cells in self._single)
+        if len(rows):
+            # Most values are 1, 0 or -1, which a byte holds.
+            whole = values.astype(np.int8) if np.isin(values, (1, 0, -1)).all() else values
+            self._blocks.append((rows, columns, whole, places))
+            self._single = _no_cells()
+
+    def _transposed(self) -> Sequence[Sequence[npt.NDArray[Any]]]:
+        return list(zip(*self._blocks, strict=True)) if self._blocks else [[]] * 4
+
+    def _settled(
+        self,
+        rows: npt.NDArray[Any],
+        columns: npt.NDArray[Any],
+        values: npt.NDArray[Any],
+        places: npt.NDArray[Any],
+        names: Sequence[str],
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
+        """Returns each cell once, sorted by row, then column."""
+        keys = rows.astype(np.int64) * max(1, len(names)) + columns
+        if (np.diff(keys) <= 0).any():
+            order = np.argsort(keys, kind="stable")
+            keys, rows, columns, values, places = (part[order] for part in (keys, rows, columns, values, places))
+        starts = np.flatnonzero(np.diff(keys, prepend=-1))
+        if len(starts) == len(keys):
+            return rows, columns, values
+        highest = np.maximum.reduceat(values, starts)
+        lowest = np.minimum.reduceat(np.where(values == -1, 2, values), starts)
+        torn = np.flatnonzero((lowest < highest) & (highest >= 0))
+        ends = np.append(starts[1:], len(keys))
+        if self._contradiction == "unknown":
+            highest[torn] = -1
+            if len(torn):
+                log.warning(
+                    "%s: %d labels are said to be present and absent, so they are unknown", self._path, len(torn)
+                )
+        for cell in () if self._contradiction == "unknown" else map(int, torn):
+            self._note_contradiction(
+                list(self._images)[rows[starts[cell]]] if not self.faults.is_full else "",
+                names[columns[starts[cell]]],
+                values[starts[cell] : ends[cell]],
+                places[starts[cell] : ends[cell]],
+            )
+        return rows[starts], columns[starts], highest
+
+    def _note_contradiction(self, image: str, name: str, values: npt.NDArray[Any], places: npt.NDArray[Any]) -> None:
+        known = np.flatnonzero(values != -1)
+        first = known[0]
+        second = known[np.flatnonzero(values[known] != values[first])[0]]
+        here, there = (_word(values[at]) for at in (second, first))
+        before = self._where(int(places[first]))
+        self.fault(
+            int(places[second]),
+            f"class '{name}' is {here} in image '{image}', but {there} at {before}; expected one of them",
+        )
+
+
+def _no_cells() -> tuple["array[int]", "array[int]", "array[float]", "array[int]"]:
+    return array("i"), array("i"), array("f"), array("i")
+
+
+def _word(value: float) -> str:
+    return {1.0: "present", 0.0: "absent"}.get(float(value), f"{float(value):g}")
