@@ -12,10 +12,7 @@ from torch import Tensor
 
 from mlic.errors import ImageError, UsageError
 
-__all__ = ["IMAGE_SUFFIXES", "read_image", "squash"]
-
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
-"""The suffixes, in lower case, of the files that `read_image` is meant for; it goes by the bytes, not by the suffix."""
+__all__ = ["read_image", "squash"]
 
 # No other plug-in of Pillow is let near foreign files (some start other programs).
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")

@@ -19,8 +19,8 @@ from mlic.datamodules.base import Batch
 from mlic.datamodules.dataset import ImageDataset, Sample, collate
 from mlic.datamodules.image import default_num_workers
 from mlic.errors import UsageError, did_you_mean
-from mlic.images import IMAGE_SUFFIXES
 from mlic.labels import LabelTable
+from mlic.suffixes import IMAGE_SUFFIXES
 from mlic.thresholds import decide
 
 __all__ = ["CsvWriter", "JsonlWriter", "Prediction", "Predictor", "Writable", "find_images"]

@@ -10,7 +10,8 @@ import torch
 from PIL import Image, ImageFile
 
 from mlic.errors import ImageError, UsageError
-from mlic.images import IMAGE_SUFFIXES, read_image, squash
+from mlic.images import read_image, squash
+from mlic.suffixes import IMAGE_SUFFIXES
 
 EXPECTED = "expected a JPEG, PNG, WebP, BMP, GIF or TIFF"
 

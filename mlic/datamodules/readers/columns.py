@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlic.datamodules.readers.imagefiles import is_image
 from mlic.datamodules.readers.onehot import Spellings
 from mlic.errors import Faults, LabelError, did_you_mean
+from mlic.suffixes import is_image
 
 __all__ = ["Columns", "Layout", "Row"]
 

@@ -10,9 +10,9 @@ from itertools import islice
 from pathlib import Path
 
 from mlic.errors import LabelError
-from mlic.images import IMAGE_SUFFIXES
+from mlic.suffixes import is_image
 
-__all__ = ["ImageFiles", "fold_suffix", "is_image"]
+__all__ = ["ImageFiles", "fold_suffix"]
 
 _LOOKED_AT = 100  # paths that tell which folder the others start from
 
@@ -181,16 +181,6 @@ def _is_file(entry: os.DirEntry[str]) -> bool:
         return entry.is_file()
     except OSError:  # links that point at each other
         return False
-
-
-def is_image(name: str) -> bool:
-    """Says whether a file name has the suffix of an image.
-
-    Example:
-        >>> is_image("car.JPG"), is_image("car.txt")
-        (True, False)
-    """
-    return os.path.splitext(name)[1].lower() in IMAGE_SUFFIXES  # noqa: PTH122
 
 
 def fold_suffix(name: str) -> str:

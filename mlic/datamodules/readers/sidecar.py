@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from mlic.datamodules.readers.base import LabelReader
-from mlic.datamodules.readers.imagefiles import fold_suffix, is_image
+from mlic.datamodules.readers.imagefiles import fold_suffix
 from mlic.datamodules.readers.text import text_lines
 from mlic.errors import Faults, LabelError, did_you_mean
-from mlic.images import IMAGE_SUFFIXES
 from mlic.labels import LabelTable
+from mlic.suffixes import IMAGE_SUFFIXES, is_image
 
 __all__ = ["SidecarReader"]
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from mlic.datamodules.readers.sidecar import SidecarReader
 from mlic.errors import LabelError
-from mlic.images import IMAGE_SUFFIXES
+from mlic.suffixes import IMAGE_SUFFIXES
 
 ROOT = Path("photos")
 LABELS = ROOT / "image_labels_dir"
