@@ -18,7 +18,7 @@ from mlic.pages import PAGES
 
 __all__ = ["main"]
 
-_VERBS = ("demo", "fit", "validate", "test", "predict", "plugins", "doctor")
+_VERBS = ("demo", "fit", "validate", "test", "predict", "data", "plugins", "doctor")
 
 _HELP = """\
 mlic trains, judges and serves multi-label image classifiers: one image, several labels.
@@ -30,6 +30,7 @@ usage: mlic VERB [OPTIONS]
   validate   evaluate on the validation samples:  mlic validate --ckpt_path best.ckpt
   test       evaluate on the test samples:        mlic test --ckpt_path best.ckpt --data.test test.csv
   predict    label images:   mlic predict --ckpt_path best.ckpt PATH... --output out.csv
+  data       look at annotations of any format, check, convert or split them:  mlic data stats labels.csv
   plugins    list the parts that a configuration may name
   doctor     tell what this machine and this installation can do
 

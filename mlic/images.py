@@ -11,11 +11,10 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 from torch import Tensor
 
 from mlic.errors import ImageError, UsageError
+from mlic.headers import FORMATS, orientation
 
 __all__ = ["read_image", "squash"]
 
-# No other plug-in of Pillow is let near foreign files (some start other programs).
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
 _EXPECTED = "a JPEG, PNG, WebP, BMP, GIF or TIFF"
 
 _SIGNATURES = (
@@ -35,7 +34,6 @@ _LOOKALIKES = (
     (re.compile(rb"%PDF"), "PDF"),
 )
 
-_ORIENTATION_TAG = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -143,11 +141,11 @@ def _decode(data: bytes, name: str) -> Image.Image:
         raise ImageError(f"{name}: not an image{f' but {lookalike}' if lookalike else ''}; expected {_EXPECTED}")
     # Pillow raises almost anything on damaged bytes (OSError, SyntaxError, ValueError, struct.error, IndexError, ...).
     try:
-        image: Image.Image = Image.open(io.BytesIO(data), formats=_FORMATS)
+        image: Image.Image = Image.open(io.BytesIO(data), formats=FORMATS)
         _refuse_sizes(image, name)
         image.load()
         _refuse_cut(data, found, name)
-        upright = _UPRIGHT.get(_orientation(image))
+        upright = _UPRIGHT.get(orientation(image))
         if found == "PNG" and data[_PNG_BITS] == _16_BITS:
             _shorten_transparent_colour(image)
         image = _to_rgb(image, name)
@@ -196,14 +194,6 @@ def _refuse_cut(data: bytes, found: str, name: str) -> None:
     # Never within compressed pixels, where a zero follows every 0xFF.
     if data.rfind(_END_OF_IMAGE, position) < 0:
         raise ImageError(f"{name}: not an image that can be read (truncated JPEG: its end is missing)")
-
-
-def _orientation(image: Image.Image) -> int:
-    try:
-        return int(image.getexif().get(_ORIENTATION_TAG, 1))
-    except Exception:
-        # Damaged notes about an image say nothing about its pixels; every viewer shows it as it lies.
-        return 1
 
 
 def _shorten_transparent_colour(image: Image.Image) -> None:

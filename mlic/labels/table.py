@@ -238,9 +238,15 @@ class LabelTable:
         return len(self.classes)
 
     @property
+    def is_labelled(self) -> Bool[np.ndarray, " samples"]:
+        """Which samples have at least one known cell."""
+        labelled: Bool[np.ndarray, " samples"] = self._known() > 0
+        return labelled
+
+    @property
     def num_labelled(self) -> int:
         """The number of samples with at least one known cell."""
-        return int(np.count_nonzero(self._known()))
+        return int(np.count_nonzero(self.is_labelled))
 
     @property
     def num_unlabelled(self) -> int:
