@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
+from xml.parsers import expat
 
 __all__ = ["entry_names", "first_rows", "head", "json_shape", "xml_root"]
 
@@ -13,22 +14,13 @@ _BYTES = 1 << 16
 _DEPTH = 5
 _SEPARATORS = ",;\t"
 _TOKEN = re.compile(r'"(?P<text>(?:[^"\\]|\\.)*)"|(?P<sign>[\[\]{},])|[^\s\[\]{},:"]+')
-_FIRST_TAG = re.compile(r"\s*(?:<\?xml[^>]*\?>|<!--.*?-->|<!DOCTYPE[^>\[]*>|\s)*<([A-Za-z_][\w.:-]*)", re.DOTALL)
 
 
 def head(path: Path, size: int = _BYTES) -> str:
     """Returns the text that a file begins with, without a byte-order mark; "" if it is no UTF-8 text file."""
     try:
-        # os.open would wait for a writer where `path` is a pipe.
-        if not path.is_file():
-            return ""
-        with path.open("rb") as stream:
-            data = stream.read(size)
-    except (OSError, ValueError):
-        return ""
-    try:
         # A character may be cut by the end of what was read.
-        text = codecs.getincrementaldecoder("utf-8-sig")().decode(data)
+        text = codecs.getincrementaldecoder("utf-8-sig")().decode(_first_bytes(path, size))
     except UnicodeDecodeError:
         return ""
     return "" if "\0" in text else text
@@ -93,9 +85,17 @@ def json_shape(path: Path) -> frozenset[str]:
 
 
 def xml_root(path: Path) -> str:
-    """Returns the name of a file's outermost XML element; "" if it is no XML."""
-    match = _FIRST_TAG.match(head(path))
-    return match.group(1) if match else ""
+    """Returns the name of a file's outermost XML element, whatever its encoding; "" if it is no XML."""
+    parser = expat.ParserCreate()
+    parser.StartElementHandler = _found
+    parser.StartDoctypeDeclHandler = _refuse_declarations
+    try:
+        parser.Parse(_first_bytes(path, _BYTES), False)
+    except _FoundError as found:
+        return str(found)
+    except (expat.ExpatError, ValueError, LookupError):  # no XML, or an encoding that nobody knows
+        return ""
+    return ""
 
 
 def entry_names(folder: Path) -> frozenset[str]:
@@ -104,3 +104,28 @@ def entry_names(folder: Path) -> frozenset[str]:
         return frozenset(entry.name for entry in folder.iterdir())
     except OSError:
         return frozenset()
+
+
+class _FoundError(Exception):
+    """Ends the parsing of what is known by its first element."""
+
+
+def _found(name: str, _: dict[str, str]) -> None:
+    raise _FoundError(name)
+
+
+def _refuse_declarations(_: str, __: str | None, ___: str | None, has_declarations: int) -> None:
+    if has_declarations:  # entities, which could be endless
+        raise ValueError
+
+
+def _first_bytes(path: Path, size: int) -> bytes:
+    """Returns what a file begins with; nothing if it cannot be read."""
+    try:
+        # os.open would wait for a writer where `path` is a pipe.
+        if not path.is_file():
+            return b""
+        with path.open("rb") as stream:
+            return stream.read(size)
+    except (OSError, ValueError):
+        return b""
