@@ -1,11 +1,12 @@
 """`SidecarReader`: the layout of the classic Multi-label-Inception-net, with a file of labels for each image."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from mlic.datamodules.readers.base import LabelReader
 from mlic.datamodules.readers.imagefiles import fold_suffix
+from mlic.datamodules.readers.listing import entries, files_below
 from mlic.datamodules.readers.text import text_lines
 from mlic.errors import Faults, LabelError, did_you_mean
 from mlic.labels import LabelTable
@@ -84,7 +85,7 @@ class SidecarReader(LabelReader):
         images: dict[str, str] = {}
         start = Path(os.path.relpath(self._images, self._path)).as_posix()
         prefix = "" if start == "." else f"{start}/"
-        for folder, name in _files_below(self._images):
+        for folder, name in files_below(self._images):
             if not is_image(name):
                 continue
             relative = f"{prefix}{folder}{name}"
@@ -104,7 +105,7 @@ class SidecarReader(LabelReader):
             similar.setdefault(fold_suffix(image), []).append(image)
         found: dict[str, str] = {}
         others: list[tuple[str, str]] = []
-        for file in (entry.name for entry in _entries(self._labels)):
+        for file in (entry.name for entry in entries(self._labels)):
             image, suffix = os.path.splitext(file)  # noqa: PTH122 (far quicker than Path)
             if suffix.lower() == ".txt" and image in images and image not in found:
                 found[image] = file
@@ -137,39 +138,3 @@ class SidecarReader(LabelReader):
             among = f"the {len(position)} classes of {self._names.name}"
             faults.add(f"{path}:{line}: class '{name}' is not among {among}{hint}")
         return columns
-
-
-def _entries(folder: Path | str) -> list[os.DirEntry[str]]:
-    """Returns what is in a folder, sorted by name, except for hidden files.
-
-    Raises:
-        LabelError: if the folder cannot be read.
-    """
-    try:
-        with os.scandir(folder) as entries:
-            return sorted((entry for entry in entries if not entry.name.startswith(".")), key=lambda entry: entry.name)
-    except OSError as error:
-        raise LabelError(f"{folder}: cannot be read ({error.strerror}); expected a folder") from error
-
-
-def _files_below(folder: Path) -> Iterator[tuple[str, str]]:
-    """Yields the folder, relative to `folder`, and the name of each file below it, those in linked folders too.
-
-    Raises:
-        LabelError: if a folder cannot be read.
-    """
-    seen: set[str] = set()
-    waiting = [""]
-    while waiting:
-        below = waiting.pop()
-        # A link may lead back to a folder above it.
-        if (real := os.path.realpath(folder / below)) in seen:
-            continue
-        seen.add(real)
-        inner = []
-        for entry in _entries(folder / below):
-            if entry.is_dir():
-                inner.append(f"{below}{entry.name}/")
-            else:
-                yield below, entry.name
-        waiting.extend(reversed(inner))
