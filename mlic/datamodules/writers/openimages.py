@@ -1,0 +1,31 @@
+"""Open Images' image-level labels: says of each label whether it is present, absent or unknown."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+
+from mlic.datamodules.writers.base import Written, lost_groups, rows, stem, without_soft
+from mlic.labels import LabelTable
+
+__all__ = ["write"]
+
+
+def write(table: LabelTable, output: Path) -> Written:
+    """Writes a row for each known label: the image without suffix, `verification`, the class, and 1 or 0."""
+    written = Written("openimages")
+    table = without_soft(table, written)
+    lost_groups(table, written)
+    if table.num_unlabelled:
+        written.lost.append(f"{table.num_unlabelled} unlabelled images are left out: it has no word for them")
+    named = [name for name, known in zip(table.classes, table.support() + table.negatives(), strict=True) if known]
+    if tuple(sorted(named)) != table.classes:
+        written.init_args["classes"] = list(table.classes)
+        written.lost.append("the order of the classes and those that are nowhere known, unless its reader is told")
+    with output.open("w", encoding="utf-8", newline="") as stream:
+        lines = csv.writer(stream, lineterminator="\n")
+        lines.writerow(["ImageID", "Source", "LabelName", "Confidence"])
+        for path, labels in rows(table):
+            for column in np.flatnonzero(labels != -1):
+                lines.writerow([stem(path), "verification", table.classes[column], int(labels[column])])
+    return written
