@@ -27,13 +27,17 @@ class ImageFiles:
     Args:
         root: the data root.
         beside: the folder of the annotation file, which paths that lead out of the root (`../photos/a.jpg`) start from.
-        uri_prefix: what URIs of images begin with, such as `s3://bucket/`, to the local folder that holds the same.
+        uri_prefix: what URIs of images begin with, such as `s3://bucket/`, to the local folder that holds the same; so
+            may be what paths of another machine begin with, such as `/home/ann/photos/`.
     """
 
     def __init__(self, root: Path, beside: Path, uri_prefix: Mapping[str, str | Path] | None = None) -> None:
         self._root, self._beside = root, beside
         # The longest first: it says more.
-        self._prefixes = sorted((uri_prefix or {}).items(), key=lambda item: -len(item[0]))
+        self._prefixes = sorted(
+            ((prefix.replace("\\", "/"), Path(folder)) for prefix, folder in (uri_prefix or {}).items()),
+            key=lambda item: -len(item[0]),
+        )
         self._written: dict[str, _Folder] = {}
         self._folders: dict[str, _Folder] = {}
 
@@ -82,7 +86,9 @@ class ImageFiles:
             LabelError: if there is no such image or it lies outside the root; without file and line, which the caller
                 knows.
         """
-        text = (self._local(written) if "://" in written else written).replace("\\", "/")
+        text = written.replace("\\", "/")
+        if self._prefixes or "://" in text:
+            text = self._local(text, written)
         folder_text, slash, name = text.rpartition("/")
         folder = self._written.get(folder_text or slash) or self._open(folder_text or slash, written)
         if name in folder.names:
@@ -92,8 +98,10 @@ class ImageFiles:
             return folder.prefix + found[0]
         if found:
             raise LabelError(f"image '{written}' is one of {' and '.join(map(repr, found))}; write which")
-        # A listing tells names apart that the file system does not (upper case on a Mac).
-        if os.path.isfile(self._root / folder.prefix / name):  # noqa: PTH113 (a NUL makes Path.is_file raise)
+        # A listing tells names apart that the file system does not (upper case on a Mac). A name that Path takes for
+        # none, as in `a.jpg/`, is none.
+        file = self._root / folder.prefix / name
+        if file.name == name and os.path.isfile(file):  # noqa: PTH113 (a NUL makes Path.is_file raise)
             return folder.prefix + name
         expected = "expected a file there, or give root: the folder that the paths start from"
         raise LabelError(f"no image '{written}' below {self._root}; {expected}")
@@ -105,15 +113,22 @@ class ImageFiles:
             return False
         return True
 
-    def _local(self, written: str) -> str:
-        """Returns where the image of a URI is on this machine."""
+    def _local(self, text: str, written: str) -> str:
+        """Returns where an image is on this machine, if its path begins with a prefix; a URI must."""
         for prefix, folder in self._prefixes:
-            if written.startswith(prefix):
-                return posixpath.join(Path(folder).absolute().as_posix(), written[len(prefix) :].lstrip("/"))
+            rest = text[len(prefix) :]
+            # `s3://bucket` is no prefix of `s3://bucket-of-another/a.jpg`.
+            if text.startswith(prefix) and (rest.startswith("/") or not prefix[-1:].isalnum()):
+                below = posixpath.normpath(rest.lstrip("/"))
+                if f"{below}/".startswith("../"):
+                    raise LabelError(f"image '{written}' lies outside {folder}, which '{prefix}' stands for")
+                return posixpath.join(folder.absolute().as_posix(), below)
+        if "://" not in text:
+            return text
         start = written[: written.find("/", written.find("://") + 3) + 1] or written
         raise LabelError(
             f"image '{written}' is a URI, and nothing is downloaded; fetch the images and give "
-            f"uri_prefix: {{'{start}': the local folder that holds what is below it}}"
+            f"uri_prefix: {{'{start}': 'the local folder that holds what is below it'}}"
         )
 
     def _open(self, folder_text: str, written: str) -> "_Folder":
@@ -167,8 +182,10 @@ class _Folder:
         similar: dict[str, list[str]] = {}
         for name in sorted(self.names):
             similar.setdefault(_folded(name), []).append(name)
-            if is_image(name):
-                similar.setdefault(_folded(os.path.splitext(name)[0]), []).append(name)  # noqa: PTH122
+            stem, _ = os.path.splitext(name)  # noqa: PTH122
+            # `a.jpg` has a suffix: it does not stand for `a.jpg.png`.
+            if is_image(name) and not is_image(stem):
+                similar.setdefault(_folded(stem), []).append(name)
         return similar
 
 

@@ -124,7 +124,7 @@ class Samples:
         if row >= 0:
             self._fill[row] = 0
 
-    def add(self, row: int, column: int, place: int, value: float = 1) -> None:
+    def add(self, row: int, column: int, place: int, value: int | float = 1) -> None:
         """Adds a cell: 1 present, 0 absent, -1 unknown, between them a soft label; a position of -1 adds nothing."""
         if row >= 0 and column >= 0:
             rows, columns, values, places = self._single
@@ -142,6 +142,8 @@ class Samples:
     ) -> None:
         """Adds many cells at once, as `add` does one."""
         kept = (rows >= 0) & (columns >= 0)
+        if not np.issubdtype(values.dtype, np.floating):
+            values = values.astype(np.int8, copy=False)
         self._flush()
         self._blocks.append((rows[kept], columns[kept], values[kept], places[kept]))
 
@@ -158,17 +160,8 @@ class Samples:
         Raises:
             LabelError: with all faults, and the table of what is right.
         """
-        self._flush()
-        rows, columns, values, places = (
-            np.concatenate(parts) if parts else np.empty(0, np.int64) for parts in self._transposed()
-        )
-        self._blocks.clear()
         names = tuple(self._columns) if self._fixed else tuple(sorted(self._columns))
-        if not self._fixed:
-            moved = np.empty(len(names), np.int32)
-            moved[[self._columns[name] for name in names]] = np.arange(len(names))
-            columns = moved[columns]
-        rows, columns, values = self._settled(rows, columns, values, places, names)
+        rows, columns, values = self._settled(names)
         if not self._images:
             self.faults.add(f"{self._path}: no sample; expected at least one image")
         if not names:
@@ -197,49 +190,57 @@ class Samples:
             self._blocks.append((rows, columns, whole, places))
             self._single = _no_cells()
 
-    def _transposed(self) -> Sequence[Sequence[npt.NDArray[Any]]]:
-        return list(zip(*self._blocks, strict=True)) if self._blocks else [[]] * 4
-
-    def _settled(
-        self,
-        rows: npt.NDArray[Any],
-        columns: npt.NDArray[Any],
-        values: npt.NDArray[Any],
-        places: npt.NDArray[Any],
-        names: Sequence[str],
-    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
+    def _settled(self, names: Sequence[str]) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
         """Returns each cell once, sorted by row, then column."""
-        keys = rows.astype(np.int64) * max(1, len(names)) + columns
-        if (np.diff(keys) <= 0).any():
+        keys, values, places = self._keyed(names)
+        if not (keys[1:] > keys[:-1]).all():
             order = np.argsort(keys, kind="stable")
-            keys, rows, columns, values, places = (part[order] for part in (keys, rows, columns, values, places))
+            keys, values, places = keys[order], values[order], places[order]
+            keys, values = self._united(keys, values, places, names)
+        width = max(1, len(names))
+        return (keys // width).astype(np.int32), (keys % width).astype(np.int32), values
+
+    def _keyed(self, names: Sequence[str]) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
+        """Returns each cell's key, which is its position in the table read row by row, its value and its place."""
+        self._flush()
+        moved = np.empty(len(names), np.int64)
+        moved[[self._columns[name] for name in names]] = np.arange(len(names))
+        parts: list[tuple[npt.NDArray[Any], ...]] = [
+            (np.empty(0, np.int64), np.empty(0, np.int8), np.empty(0, np.int32))
+        ]
+        while self._blocks:  # together they may be large, so each is let go once it is taken over
+            rows, columns, values, places = self._blocks.pop(0)
+            parts.append((rows.astype(np.int64) * len(names) + moved[columns], values, places))
+        keys, values, places = (np.concatenate(part) for part in zip(*parts, strict=True))
+        return keys, values, places
+
+    def _united(
+        self, keys: npt.NDArray[Any], values: npt.NDArray[Any], places: npt.NDArray[Any], names: Sequence[str]
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """Returns each of the sorted keys once, with what its values say together."""
         starts = np.flatnonzero(np.diff(keys, prepend=-1))
-        if len(starts) == len(keys):
-            return rows, columns, values
         highest = np.maximum.reduceat(values, starts)
-        lowest = np.minimum.reduceat(np.where(values == -1, 2, values), starts)
+        lowest = np.minimum.reduceat(np.where(values == -1, np.int8(2), values), starts)
         torn = np.flatnonzero((lowest < highest) & (highest >= 0))
-        ends = np.append(starts[1:], len(keys))
-        if self._contradiction == "unknown":
+        if self._contradiction == "unknown" and len(torn):
             highest[torn] = -1
-            if len(torn):
-                log.warning(
-                    "%s: %d labels are said to be present and absent, so they are unknown", self._path, len(torn)
-                )
-        for cell in () if self._contradiction == "unknown" else map(int, torn):
-            self._note_contradiction(
-                list(self._images)[rows[starts[cell]]] if not self.faults.is_full else "",
-                names[columns[starts[cell]]],
-                values[starts[cell] : ends[cell]],
-                places[starts[cell] : ends[cell]],
-            )
-        return rows[starts], columns[starts], highest
+            log.warning("%s: %d labels are said to be present and absent, so they are unknown", self._path, len(torn))
+        elif len(torn):
+            images, ends = list(self._images), np.append(starts[1:], len(keys))
+            for told, cell in enumerate(torn):
+                if self.faults.is_full:
+                    self.faults.count += len(torn) - told
+                    break
+                row, column = divmod(int(keys[starts[cell]]), len(names))
+                said = slice(starts[cell], ends[cell])
+                self._note_contradiction(images[row], names[column], values[said], places[said])
+        return keys[starts], highest
 
     def _note_contradiction(self, image: str, name: str, values: npt.NDArray[Any], places: npt.NDArray[Any]) -> None:
         known = np.flatnonzero(values != -1)
         first = known[0]
         second = known[np.flatnonzero(values[known] != values[first])[0]]
-        here, there = (_word(values[at]) for at in (second, first))
+        here, there = (_word(float(values[at])) for at in (second, first))
         before = self._where(int(places[first]))
         self.fault(
             int(places[second]),
@@ -252,4 +253,4 @@ def _no_cells() -> tuple["array[int]", "array[int]", "array[float]", "array[int]
 
 
 def _word(value: float) -> str:
-    return {1.0: "present", 0.0: "absent"}.get(float(value), f"{float(value):g}")
+    return {1.0: "present", 0.0: "absent"}.get(value, f"{value:g}")
