@@ -19,6 +19,7 @@ __all__ = [
     "lost_groups",
     "present",
     "rows",
+    "shortest",
     "size_of",
     "stem",
     "without_soft",
@@ -55,6 +56,16 @@ def rows(table: LabelTable) -> Iterator[tuple[str, Shaped[np.ndarray, " classes"
 def present(labels: Shaped[np.ndarray, " classes"]) -> list[int]:
     """Returns the columns of the classes that are present."""
     return [int(column) for column in np.flatnonzero(labels == 1)]
+
+
+def shortest(value: float) -> float:
+    """Returns a soft label with no more digits than it takes to tell it from other float32 numbers.
+
+    Example:
+        >>> shortest(float(np.float32(0.9)))
+        0.9
+    """
+    return float(str(np.float32(value)))
 
 
 def stem(path: str) -> str:

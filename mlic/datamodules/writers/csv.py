@@ -4,9 +4,7 @@ import csv
 from itertools import count
 from pathlib import Path
 
-import numpy as np
-
-from mlic.datamodules.writers.base import Written, rows
+from mlic.datamodules.writers.base import Written, rows, shortest
 from mlic.labels import LabelTable
 
 __all__ = ["write"]
@@ -32,7 +30,7 @@ def write(table: LabelTable, output: Path) -> Written:
         lines = csv.writer(stream, lineterminator="\n")
         lines.writerow(header)
         for row, (path, labels) in enumerate(rows(table)):
-            cells = [words[value] if value in words else repr(float(np.float32(value))) for value in labels.tolist()]
+            cells = [words[value] if value in words else str(shortest(value)) for value in labels.tolist()]
             groups = [] if table.groups is None else [table.groups[row]]
             lines.writerow([path, *cells, *groups])
     return written

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Shaped
 
-from mlic.datamodules.writers.base import Written, lost_classes, lost_groups, present, rows
+from mlic.datamodules.writers.base import Written, lost_classes, lost_groups, present, rows, shortest
 from mlic.labels import LabelTable
 
 __all__ = ["write"]
@@ -40,7 +40,7 @@ def _names(table: LabelTable, labels: Shaped[np.ndarray, " classes"]) -> list[st
 def _mapping(table: LabelTable, labels: Shaped[np.ndarray, " classes"]) -> dict[str, int | float]:
     values = labels.tolist()
     return {
-        name: int(value) if value in (0, 1) else value
+        name: int(value) if value in (0, 1) else shortest(value)
         for name, value in zip(table.classes, values, strict=True)
         if value != -1
     }
