@@ -1,7 +1,7 @@
 """CVAT for images 1.1."""
 
 from pathlib import Path
-from xml.sax.saxutils import XMLGenerator
+from xml.sax.saxutils import escape, quoteattr
 
 from mlic.datamodules.writers.base import Written, present, rows, size_of, without_unknown
 from mlic.labels import LabelTable
@@ -13,34 +13,15 @@ def write(table: LabelTable, output: Path) -> Written:
     """Writes an `image` for each labelled sample, with a `tag` for each class it has."""
     written = Written("cvat")
     table = without_unknown(table, written, can_be_unlabelled=False)
-    with output.open("w", encoding="utf-8") as stream:
-        xml = XMLGenerator(stream, "utf-8", short_empty_elements=True)
-        xml.startDocument()
-        xml.startElement("annotations", {})
-        _element(xml, "version", "1.1")
-        for name in ("meta", "task", "labels"):
-            xml.startElement(name, {})
-        for name in table.classes:
-            xml.startElement("label", {})
-            _element(xml, "name", name)
-            xml.endElement("label")
-        for name in ("labels", "task", "meta"):
-            xml.endElement(name)
+    with output.open("w", encoding="utf-8", newline="\n") as stream:
+        stream.write(
+            '<?xml version="1.0" encoding="utf-8"?>\n<annotations><version>1.1</version><meta><task><labels>\n'
+        )
+        stream.writelines(f"<label><name>{escape(name)}</name></label>\n" for name in table.classes)
+        stream.write("</labels></task></meta>\n")
         for row, (path, labels) in enumerate(rows(table)):
-            xml.characters("\n")
-            size = {name: str(number) for name, number in size_of(table, row).items()}
-            xml.startElement("image", {"id": str(row), "name": path, **size})
-            for column in present(labels):
-                xml.startElement("tag", {"label": table.classes[column], "source": "manual"})
-                xml.endElement("tag")
-            xml.endElement("image")
-        xml.characters("\n")
-        xml.endElement("annotations")
-        xml.endDocument()
+            size = "".join(f' {side}="{pixels}"' for side, pixels in size_of(table, row).items())
+            tags = "".join(f'<tag label={quoteattr(table.classes[at])} source="manual"/>' for at in present(labels))
+            stream.write(f'<image id="{row}" name={quoteattr(path)}{size}>{tags}</image>\n')
+        stream.write("</annotations>\n")
     return written
-
-
-def _element(xml: XMLGenerator, name: str, text: str) -> None:
-    xml.startElement(name, {})
-    xml.characters(text)
-    xml.endElement(name)
