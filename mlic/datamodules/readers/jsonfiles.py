@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import GenericAlias
 from typing import Any, TypeVar
 
 import msgspec
@@ -14,17 +15,20 @@ from mlic.errors import LabelError
 __all__ = ["convert", "decode", "read_bytes", "read_json", "read_json_lines"]
 
 _BOM = b"\xef\xbb\xbf"
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+_HALF = re.compile(rb"\\u[dD][89A-Fa-f]")
+_PYTHONS = re.compile(rb"NaN|Infinity|" + _HALF.pattern)  # what Python's parser takes and msgspec does not
 
 Shape = TypeVar("Shape")
 
 
-def read_json(path: Path, shape: type[Shape]) -> Shape:
+def read_json(path: Path, shape: type[Shape] | GenericAlias) -> Shape:
     """Returns the content of a JSON file.
 
     Args:
         path: the file, UTF-8, with or without a byte-order mark. `NaN` and `Infinity`, which Python writes, are read.
-        shape: what the file must hold: a `msgspec.Struct`, or a type that msgspec knows; keys that it does not name are
-            passed over.
+        shape: what the file must hold: a `msgspec.Struct`, or a type that msgspec knows, such as `list[Item]`; keys
+            that it does not name are passed over.
 
     Raises:
         LabelError: if the file cannot be read, is no JSON (with line and column), or holds something else (with the
@@ -33,7 +37,7 @@ def read_json(path: Path, shape: type[Shape]) -> Shape:
     return decode(read_bytes(path), path, str(path), shape)
 
 
-def read_json_lines(path: Path, shape: type[Shape]) -> Iterator[tuple[int, Shape | LabelError]]:
+def read_json_lines(path: Path, shape: type[Shape] | GenericAlias) -> Iterator[tuple[int, Shape | LabelError]]:
     """Yields the documents of a JSON lines file, each with its line; for a faulty one the error that tells the fault.
 
     Args:
@@ -41,11 +45,13 @@ def read_json_lines(path: Path, shape: type[Shape]) -> Iterator[tuple[int, Shape
         shape: what each line must hold, as in `read_json`.
 
     Raises:
-        LabelError: if the file cannot be read.
+        LabelError: if the file cannot be read, or is UTF-16.
     """
     try:
         with path.open("rb") as stream:
             for number, line in enumerate(stream, 1):
+                if number == 1 and line.startswith(_UTF_16):
+                    raise LabelError(undecodable(path))
                 text = line.removeprefix(_BOM) if number == 1 else line
                 if not text.strip():
                     continue
@@ -69,7 +75,7 @@ def read_bytes(path: Path) -> bytes:
         raise LabelError(f"{path}: cannot be read ({error.strerror}); expected a JSON file") from error
 
 
-def decode(data: bytes | memoryview, path: Path, where: str, shape: type[Shape]) -> Shape:
+def decode(data: bytes | memoryview, path: Path, where: str, shape: type[Shape] | GenericAlias) -> Shape:
     """Returns the one document that `data` holds.
 
     Args:
@@ -90,7 +96,7 @@ def decode(data: bytes | memoryview, path: Path, where: str, shape: type[Shape])
         return convert(_parsed(bytes(data), path, where), where, shape)
 
 
-def convert(document: Any, where: str, shape: type[Shape]) -> Shape:
+def convert(document: Any, where: str, shape: type[Shape] | GenericAlias) -> Shape:
     """Returns a document, as `json` gives it, in its shape.
 
     Raises:
@@ -100,15 +106,30 @@ def convert(document: Any, where: str, shape: type[Shape]) -> Shape:
         return msgspec.convert(document, type=shape)
     except msgspec.ValidationError as error:
         raise LabelError(f"{where}: {_told(error)}") from error
+    except RecursionError as error:
+        raise LabelError(f"{where}: nested too deeply; expected an annotation file") from error
 
 
 def _parsed(data: bytes, path: Path, where: str) -> Any:
+    """Returns what Python's parser makes of a document that msgspec's refuses."""
+    single = where != str(path)  # a line of JSON lines
     try:
-        return json.loads(data.decode())
+        text = data.decode()
+        if not _PYTHONS.search(data):
+            # It is refused here, too. Where is wanted, not what: large documents as Python objects are huge.
+            json.loads(text, object_hook=lambda _: None)
+        document = json.loads(text)
+        if _HALF.search(data):
+            # Python takes the half of a character; it may be right only where it stands for a byte of a file name.
+            json.dumps(document, ensure_ascii=False).encode("utf-8", "surrogateescape")
+        return document
     except UnicodeDecodeError as error:
-        raise LabelError(undecodable(path)) from error
+        byte = f"byte 0x{data[error.start]:02x} is not UTF-8; save the file as UTF-8 (it may be Windows-1252)"
+        raise LabelError(f"{where}: {byte}" if single else undecodable(path)) from error
+    except UnicodeEncodeError as error:
+        half = f"\\u{ord(error.object[error.start]):04x}"
+        raise LabelError(f"{where}: {half} is the half of a character; expected two such, or none") from error
     except json.JSONDecodeError as error:
-        single = where != str(path)  # a line of JSON lines
         place = f"{where}: column {error.colno}" if single else f"{where}:{error.lineno}:{error.colno}"
         raise LabelError(f"{place}: no valid JSON: {error.msg}; is the file cut short?") from error
     except RecursionError as error:

@@ -13,7 +13,10 @@ __all__ = ["entry_names", "first_rows", "head", "json_shape", "xml_root"]
 _BYTES = 1 << 16
 _DEPTH = 5
 _SEPARATORS = ",;\t"
-_TOKEN = re.compile(r'"(?P<text>(?:[^"\\]|\\.)*)"|(?P<sign>[\[\]{},])|[^\s\[\]{},:"]+')
+# Possessive (`++`): a pattern that tries again may do so for hours on a file that is made for it.
+_TOKEN = re.compile(
+    r'"(?P<key>(?:[^"\\]|\\.)*+)"\s*+:|"(?:[^"\\]|\\.)*+(?:"|.?\Z)|(?P<sign>[\[\]{}])|[^\s\[\]{},:"]++', re.DOTALL
+)
 
 
 def head(path: Path, size: int = _BYTES) -> str:
@@ -29,8 +32,10 @@ def head(path: Path, size: int = _BYTES) -> str:
 def first_rows(path: Path, count: int = 20) -> list[list[str]]:
     """Returns the first rows of a CSV file, the header among them, without the spaces around cells."""
     text = head(path)
-    complete = text if len(text.encode()) < _BYTES - 4 else text[: text.rfind("\n") + 1]
-    lines = [line for line in complete.splitlines() if line.strip()]
+    lines = text.splitlines()
+    if len(text.encode()) >= _BYTES - 6:  # `head` takes a byte-order mark off, and what is left of a character
+        del lines[-1:]  # it may be cut
+    lines = [line for line in lines if line.strip()]
     if not lines:
         return []
     separator = max(_SEPARATORS, key=re.sub(r'"[^"]*"', "", lines[0]).count)
@@ -44,7 +49,7 @@ def first_rows(path: Path, count: int = 20) -> list[list[str]]:
 def json_shape(path: Path) -> frozenset[str]:
     """Returns the paths of the keys that a JSON or JSON lines file begins with, `[]` standing for the items of a list.
 
-    `lines` in capital letters is among them where a second document follows the first.
+    `LINES` is among them where a second document follows the first.
 
     Example:
         >>> import tempfile
@@ -55,33 +60,27 @@ def json_shape(path: Path) -> frozenset[str]:
         ['images', 'images[].id']
     """
     seen: set[str] = set()
-    containers: list[tuple[str, str]] = []  # the sign and the path of each that is open
-    value = key = ""  # the paths of the value and of the key that may come next
-    expects_key = False
-    for match in _TOKEN.finditer(head(path)):
-        sign, text = match.group("sign"), match.group("text")
-        if not containers and sign not in ("{", "["):
-            return frozenset(seen)
+    containers: list[str] = []  # the path of what each that is open holds: an object's own, a list's with [] behind it
+    value = ""  # the path of the value that comes next
+    documents = 0
+    for token in _TOKEN.finditer(head(path)):
+        sign, key = token["sign"], token["key"]
+        if not containers:
+            if sign not in ("{", "["):
+                break
+            documents += 1
         if sign in ("{", "["):
-            if not containers and value:
-                seen.add("LINES")
-            containers.append((sign, value if containers else ""))
-            value = key = f"{containers[-1][1]}[]" if sign == "[" else ""
-            expects_key = sign == "{"
-        elif sign in ("}", "]"):
+            # Below the last keys that are told, paths need not grow; a file may hold nothing but brackets.
+            deep = len(containers) >= _DEPTH
+            containers.append(f"{value}[]" if sign == "[" and not deep else value)
+        elif sign:
             containers.pop()
-            value = "LINES" if not containers else ""
-        elif sign == "," and containers[-1][0] == "{":
-            expects_key = True
-        elif text is not None and expects_key:
-            outer = containers[-1][1]
-            value = key = f"{outer}.{text}" if outer else text
-            expects_key = False
-            if len(containers) <= _DEPTH:
-                seen.add(key)
-        if sign == "," and containers[-1][0] == "[":
-            value = f"{containers[-1][1]}[]"
-    return frozenset(seen)
+        elif key is not None and len(containers) <= _DEPTH:
+            value = f"{containers[-1]}.{key}" if containers[-1] else key
+            seen.add(value)
+            continue
+        value = containers[-1] if containers else ""
+    return frozenset(seen | {"LINES"} if documents > 1 else seen)
 
 
 def xml_root(path: Path) -> str:
