@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 
 from mlic.datamodules.readers.base import LabelReader
@@ -11,6 +12,9 @@ from mlic.errors import LabelError
 __all__ = ["recognise"]
 
 log = logging.getLogger(__name__)
+
+_SUFFIXES = frozenset({".csv", ".tsv", ".json", ".jsonl", ".parquet", ".txt", ".xml", ".yaml"})
+_LOOKED_AT = 1000  # entries of a folder, which may hold a million images
 
 
 def recognise(path: Path, readers: Mapping[str, type[LabelReader]]) -> LabelReader:
@@ -22,7 +26,7 @@ def recognise(path: Path, readers: Mapping[str, type[LabelReader]]) -> LabelRead
 
     Raises:
         LabelError: if there is nothing at `path`, or if no reader or several recognise it; with the lines that say
-            which one is meant.
+            which one is meant, or the files in a folder that may be meant.
     """
     if not path.exists():
         raise LabelError(f"{path}: no such file or folder; expected an annotation file, or the folder of a data set")
@@ -31,10 +35,26 @@ def recognise(path: Path, readers: Mapping[str, type[LabelReader]]) -> LabelRead
         return readers[found[0]](path=path)
     if found:
         raise LabelError(f"{path}: may be {' or '.join(found)}; say which:\n{_lines(found, path)}")
-    inside = sorted(path.glob("*.csv")) if path.is_dir() else []
-    if inside:
-        raise LabelError(f"{path}: is a folder; name the annotation file in it: {' or '.join(map(str, inside[:5]))}")
-    raise LabelError(f"{path}: its format is not recognised; say what it is:\n{_lines(readers, path)}")
+    if path.is_dir():
+        inside = _annotation_files(path, readers)
+        if inside:
+            named = " or ".join(map(str, inside[:5])) + (" ..." if len(inside) > 5 else "")
+            raise LabelError(f"{path}: is a folder; name the annotation file in it: {named}")
+    raise LabelError(
+        f"{path}: its format is not recognised; say what it is:\n{_lines(['NAME'], path)}\n"
+        f"where NAME is one of {', '.join(readers)}"
+    )
+
+
+def _annotation_files(folder: Path, readers: Mapping[str, type[LabelReader]]) -> list[Path]:
+    """Returns the files in a folder, and in the folders right in it, that some reader recognises."""
+    files = [
+        file
+        for pattern in ("*", "*/*")
+        for file in islice(folder.glob(pattern), _LOOKED_AT)
+        if file.suffix.lower() in _SUFFIXES and file.is_file()
+    ]
+    return [file for file in sorted(files) if any(_recognises(name, reader, file) for name, reader in readers.items())]
 
 
 def _recognises(name: str, reader: type[LabelReader], path: Path) -> bool:

@@ -61,8 +61,8 @@ def test_a_reader_that_does_not_recognise_anything_takes_no_part():
 def test_what_nobody_recognises_is_told_with_the_lines_to_write():
     assert refusal("photos/images", READERS) == [
         "photos/images: its format is not recognised; say what it is:",
-        "  train: {class_path: csv, init_args: {path: photos/images}}",
-        "  train: {class_path: sidecar, init_args: {path: photos/images}}",
+        "  train: {class_path: NAME, init_args: {path: photos/images}}",
+        "where NAME is one of csv, sidecar",
     ]
 
 
@@ -79,6 +79,16 @@ def test_a_folder_with_a_csv_file_in_it_is_told_to_be_named():
     assert refusal("photos", READERS) == ["photos: is a folder; name the annotation file in it: photos/labels.csv"]
 
 
+def test_annotation_files_one_folder_down_are_told_too():
+    Path("photos/labels.txt").unlink()
+    Path("photos/train").mkdir()
+    Path("photos/train/_classes.csv").write_text("filename, cat\n")
+    Path("photos/notes.csv").mkdir()
+    assert refusal("photos", READERS) == [
+        "photos: is a folder; name the annotation file in it: photos/labels.csv or photos/train/_classes.csv"
+    ]
+
+
 def test_what_is_not_there_is_told():
     assert refusal("nowhere.csv", READERS) == [
         "nowhere.csv: no such file or folder; expected an annotation file, or the folder of a data set"
@@ -89,7 +99,7 @@ def test_what_is_not_there_is_told():
 def test_the_lines_to_write_are_yaml_whatever_the_path(name):
     Path(name).mkdir()
     line = refusal(name, READERS)[1]
-    assert yaml.safe_load(line) == {"train": {"class_path": "csv", "init_args": {"path": name}}}
+    assert yaml.safe_load(line) == {"train": {"class_path": "NAME", "init_args": {"path": name}}}
 
 
 def test_a_broken_reader_hurts_nobody(caplog):
