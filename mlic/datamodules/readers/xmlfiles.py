@@ -74,6 +74,7 @@ class _Listener:
         self._paths: list[tuple[str, ...]] = [()]
         # Per open element what stands in it so far; None where that is not wanted.
         self._collected: list[list[str] | None] = [None]
+        self._parts: list[str] | None = None  # the last of them
         self._length = 0
         parser.StartElementHandler, parser.EndElementHandler = self._start, self._end
         parser.StartDoctypeDeclHandler = self._doctype
@@ -83,28 +84,28 @@ class _Listener:
         self._paths.append(path)
         if len(path) > _DEEPEST:
             raise LabelError(f"{self._place}: nested more than {_DEEPEST} elements deep")
-        self._collected.append([] if name in self._texts else None)
-        self._collect()
+        self._collect([] if name in self._texts else None)
+        self._collected.append(self._parts)
         self._elements.start(path, attributes, self._parser.CurrentLineNumber)
 
     def _end(self, _: str) -> None:
-        parts = self._collected.pop()
-        self._collect()
-        text = "".join(parts).strip() if parts else ""
+        text = "".join(self._parts).strip() if self._parts else ""
+        self._collected.pop()
+        self._collect(self._collected[-1])
         self._elements.end(self._paths.pop(), text, self._parser.CurrentLineNumber)
 
-    def _collect(self) -> None:
-        """Expat calls nothing for a text that is not wanted, which is most of them."""
-        self._length = 0
-        self._parser.CharacterDataHandler = None if self._collected[-1] is None else self._text
+    def _collect(self, parts: list[str] | None) -> None:
+        """Collects what comes in `parts`; if that is None expat calls nothing for it, which is quick."""
+        if parts is not self._parts:
+            self._parts, self._length = parts, 0
+            self._parser.CharacterDataHandler = None if parts is None else self._text
 
     def _text(self, text: str) -> None:
-        parts = self._collected[-1]
         self._length += len(text)
         if self._length > _LONGEST_TEXT:
             raise LabelError(f"{self._place}: the text of '{self._paths[-1][-1]}' is longer than expected")
-        if parts is not None:
-            parts.append(text)
+        if self._parts is not None:
+            self._parts.append(text)
 
     def _doctype(self, name: str, system: str | None, _: str | None, has_declarations: int) -> None:
         # Even where nothing is expanded, an entity that is skipped leaves a hole in a name without a word.
