@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mlic.errors import LabelError
 
-__all__ = ["entries", "files_below"]
+__all__ = ["entries", "files_below", "is_folder"]
 
 
 def entries(folder: Path | str) -> list[os.DirEntry[str]]:
@@ -40,14 +40,15 @@ def files_below(folder: Path) -> Iterator[tuple[str, str]]:
         seen.add(real)
         inner = []
         for entry in entries(folder / below):
-            if _is_folder(entry):
+            if is_folder(entry):
                 inner.append(f"{below}{entry.name}/")
             else:
                 yield below, entry.name
         waiting.extend(reversed(inner))
 
 
-def _is_folder(entry: os.DirEntry[str]) -> bool:
+def is_folder(entry: os.DirEntry[str]) -> bool:
+    """Says whether an entry is a folder or a link to one."""
     try:
         return entry.is_dir()
     except OSError:  # links that point at each other
