@@ -54,7 +54,7 @@ def add_rows(
     columns: Int[np.ndarray, " columns"],
     places: Int[np.ndarray, " lines"],
 ) -> None:
-    """Adds lines of labels, each of one image: 1 present, 0 absent, -1 unknown.
+    """Adds lines of labels, each of one image: 1 present, 0 absent, -1 unknown. All lines of an image come in one call.
 
     Args:
         samples: what they are added to.
