@@ -14,6 +14,9 @@ from mlic.suffixes import is_image
 
 __all__ = ["ImageFiles", "fold_suffix"]
 
+# What a URI begins with that has a local folder: the bucket or host; of Azure what stands before the paths of a store.
+_START = re.compile(r"azureml://.+?/paths/|.*?://[^/]*/")
+
 _LOOKED_AT = 100  # paths that tell which folder the others start from
 
 
@@ -68,8 +71,15 @@ class ImageFiles:
         if root is not None:
             return cls(Path(root), beside, uri_prefix)
         sample = list(islice(written, _LOOKED_AT))
-        found = [cls(Path(os.path.normpath(beside / guess)), beside) for guess in (".", *guesses)]
-        return max(found, key=lambda files: sum(map(files._has, sample)))
+        best, most = cls(Path(os.path.normpath(beside)), beside), -1
+        for guess in (".", *guesses):
+            files = cls(Path(os.path.normpath(beside / guess)), beside)
+            count = sum(map(files._has, sample))
+            if count > most:
+                best, most = files, count
+            if count == len(sample):  # the others need not be listed
+                break
+        return best
 
     @property
     def root(self) -> Path:
@@ -125,10 +135,10 @@ class ImageFiles:
                 return posixpath.join(folder.absolute().as_posix(), below)
         if "://" not in text:
             return text
-        start = written[: written.find("/", written.find("://") + 3) + 1] or written
+        start = _START.match(written)
         raise LabelError(
             f"image '{written}' is a URI, and nothing is downloaded; fetch the images and give "
-            f"uri_prefix: {{'{start}': 'the local folder that holds what is below it'}}"
+            f"uri_prefix: {{'{start[0] if start else written}': 'the local folder that holds what is below it'}}"
         )
 
     def _open(self, folder_text: str, written: str) -> "_Folder":

@@ -52,13 +52,14 @@ def read_json_lines(path: Path, shape: type[Shape] | GenericAlias) -> Iterator[t
             for number, line in enumerate(stream, 1):
                 if number == 1 and line.startswith(_UTF_16):
                     raise LabelError(undecodable(path))
-                text = line.removeprefix(_BOM) if number == 1 else line
-                if not text.strip():
+                text = (line.removeprefix(_BOM) if number == 1 else line).rstrip()
+                if not text:
                     continue
                 try:
                     yield number, decode(text, path, f"{path}:{number}", shape)
                 except LabelError as error:
-                    yield number, error
+                    # Not the one that was raised: it holds on to the line, and there may be millions.
+                    yield number, LabelError(str(error))
     except OSError as error:
         raise LabelError(f"{path}: cannot be read ({error.strerror}); expected a JSON lines file") from error
 

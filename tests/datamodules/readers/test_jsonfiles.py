@@ -178,7 +178,7 @@ class TestLines:
         data = b'{"id": 1}\n{"id": \n{"id": null}\n{"id": "\xe9"}\n[]\n{"id": 5}\n{"id": "\xe8"}\n{"id": 1} {"id": 2}\n'
         assert lines(data) == [
             (1, Item(1)),
-            (2, "a.jsonl:2: column 1: no valid JSON: Expecting value; is the file cut short?"),
+            (2, "a.jsonl:2: column 7: no valid JSON: Expecting value; is the file cut short?"),
             (3, "a.jsonl:3: id: expected 'int | str', got 'null'"),
             (4, "a.jsonl:4: byte 0xe9 is not UTF-8; save the file as UTF-8 (it may be Windows-1252)"),
             (5, "a.jsonl:5: expected 'object', got 'array'"),
