@@ -1,0 +1,165 @@
+"""A COCO file in memory: its images and categories as they are, its many annotations as arrays."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from jaxtyping import Bool, Int32, Shaped
+
+from mlic.datamodules.readers.jsonarrays import read_in_parts
+from mlic.datamodules.readers.jsonfiles import read_json
+
+__all__ = ["CocoAnnotations", "CocoCategory", "CocoFile", "CocoImage", "Id", "first_of", "positions_of", "read_coco"]
+
+Id = int | str
+
+_CROWD = attrgetter("iscrowd")
+_SPAN = 1 << 22  # of ids, up to which a table that holds them all is quicker than looking up each
+
+
+class CocoImage(msgspec.Struct, gc=False):
+    """An image; in LVIS with what is known of classes that it has no annotation of."""
+
+    id: Id
+    file_name: str | None = None
+    coco_url: str | None = None
+    neg_category_ids: list[Id] | None = None
+    not_exhaustive_category_ids: list[Id] | None = None
+
+    @property
+    def written(self) -> str:
+        """Its path. LVIS has it in a URL alone, such as `http://images.cocodataset.org/train2017/000.jpg`."""
+        name = (self.file_name or "").strip()
+        return name or "/".join((self.coco_url or "").strip().split("/")[-2:])
+
+
+class CocoCategory(msgspec.Struct, gc=False):
+    """A class."""
+
+    id: Id
+    name: str
+
+
+@dataclass(frozen=True)
+class CocoAnnotations:
+    """The annotations, in the order of the file.
+
+    Args:
+        images: the ids of their images: int64 if all are numbers, else objects; None where there is none.
+        categories: the ids of their categories, likewise.
+        crowd: whether each is of a crowd.
+    """
+
+    images: Shaped[np.ndarray, " annotations"]
+    categories: Shaped[np.ndarray, " annotations"]
+    crowd: Bool[np.ndarray, " annotations"]
+
+
+class CocoFile(msgspec.Struct):
+    """What is read of a file; None stands for what it does not have."""
+
+    images: list[CocoImage]
+    categories: list[CocoCategory] | None
+    annotations: CocoAnnotations | None
+
+
+class _Numbered(msgspec.Struct, gc=False):
+    image_id: int
+    category_id: int
+
+
+class _NumberedWithCrowd(_Numbered, gc=False):
+    iscrowd: int | float | bool | None = None
+
+
+class _Annotation(msgspec.Struct, gc=False):
+    image_id: Id | None = None
+    category_id: Id | None = None
+    iscrowd: int | float | bool | None = None
+
+
+class _Document(msgspec.Struct):
+    images: list[CocoImage]
+    categories: list[CocoCategory] | None = None
+    annotations: list[_Annotation] | None = None
+
+
+def read_coco(path: Path, *, with_crowd: bool) -> CocoFile:
+    """Returns what is in a file.
+
+    Args:
+        path: the file.
+        with_crowd: whether it matters which annotations are of a crowd; if not, none is said to be.
+
+    Raises:
+        LabelError: if it cannot be read, or is no such file; with the place in it.
+    """
+    # What most files hold is quicker to read.
+    kinds: list[type[_Numbered | _Annotation]] = [_NumberedWithCrowd if with_crowd else _Numbered, _Annotation]
+    for item in kinds:
+        found = read_in_parts(path, _Document, "annotations", item, _part)
+        if found is not None:
+            document, parts = found
+            return CocoFile(document.images, document.categories, _joined(parts))
+    document = read_json(path, _Document)
+    annotations = None if document.annotations is None else _joined([_part(document.annotations)])
+    return CocoFile(document.images, document.categories, annotations)
+
+
+def _part(annotations: Sequence[_Numbered | _Annotation]) -> CocoAnnotations:
+    count, first = len(annotations), annotations[0] if annotations else None
+    with_crowd = isinstance(first, _NumberedWithCrowd | _Annotation)
+    return CocoAnnotations(
+        _ids("image_id", annotations, isinstance(first, _Numbered)),
+        _ids("category_id", annotations, isinstance(first, _Numbered)),
+        np.fromiter(map(_CROWD, annotations), np.bool_, count) if with_crowd else np.zeros(count, np.bool_),
+    )
+
+
+def _ids(
+    key: str, annotations: Sequence[_Numbered | _Annotation], numbered: bool
+) -> Shaped[np.ndarray, " annotations"]:
+    try:
+        return np.fromiter(map(attrgetter(key), annotations), np.int64 if numbered else object, len(annotations))
+    except OverflowError:  # numbers of more than 64 bits
+        return np.fromiter(map(attrgetter(key), annotations), object, len(annotations))
+
+
+def _joined(parts: Sequence[CocoAnnotations]) -> CocoAnnotations:
+    none = np.empty(0, np.int64)
+    return CocoAnnotations(
+        np.concatenate([none, *(part.images for part in parts)]),
+        np.concatenate([none, *(part.categories for part in parts)]),
+        np.concatenate([np.empty(0, np.bool_), *(part.crowd for part in parts)]),
+    )
+
+
+def first_of(ids: Iterable[Id]) -> dict[Id, int]:
+    """Returns the position of each id; the first, if it is there several times."""
+    positions: dict[Id, int] = {}
+    for position, one in enumerate(ids):
+        positions.setdefault(one, position)
+    return positions
+
+
+def positions_of(ids: Shaped[np.ndarray, " ids"], positions: Mapping[Id, int]) -> Int32[np.ndarray, " ids"]:
+    """Looks up many ids; -1 stands for one that there is not.
+
+    Example:
+        >>> positions_of(np.array([90, 7, 1]), {1: 0, 90: 1}).tolist()
+        [1, -1, 0]
+    """
+    numbers = [one for one in positions if isinstance(one, int)]
+    low, high = min(numbers, default=0), max(numbers, default=0)
+    quick = len(ids) and numbers and high - low < _SPAN and -(2**63) <= low <= high < 2**63 - 1
+    if ids.dtype == object or not quick:
+        return np.fromiter((positions.get(one, -1) for one in ids.tolist()), np.int32, len(ids))
+    table = np.full(high - low + 2, -1, np.int32)
+    table[np.array(numbers) - low] = [positions[one] for one in numbers]
+    if ids.min() < low or ids.max() > high:
+        ids = np.where((ids < low) | (ids > high), high + 1, ids)  # which is no id
+    found: Int32[np.ndarray, " ids"] = table[ids - low]
+    return found
