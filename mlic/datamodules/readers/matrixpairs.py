@@ -19,19 +19,14 @@ _CHUNK = 1 << 20
 def find_pairs(folder: Path) -> list[tuple[Path, Path]]:
     """Returns each list of images in a folder with each matrix of as many lines."""
     files = list(_texts(folder))
-    lists = [path for path in files if lists_images(path)]
-    return [(path, matrix) for path in lists for matrix in matrices_for(path, files)]
+    matrices = [(path, _num_lines(path)) for path in files if _is_matrix(path)]
+    lists = [(path, _num_lines(path)) for path in files if lists_images(path)] if matrices else []
+    return [(path, matrix) for path, count in lists for matrix, lines in matrices if lines == count]
 
 
-def matrices_for(path: Path, files: Iterable[Path] | None = None) -> list[Path]:
-    """Returns the matrices that have as many lines as a list.
-
-    Args:
-        path: the list.
-        files: what to choose from; by default what is beside the list.
-    """
-    candidates = [file for file in (_texts(path.parent) if files is None else files) if file.name != path.name]
-    matrices = [file for file in candidates if _is_matrix(file)]
+def matrices_for(path: Path) -> list[Path]:
+    """Returns the matrices beside a list that have as many lines."""
+    matrices = [file for file in _texts(path.parent) if file.name != path.name and _is_matrix(file)]
     count = _num_lines(path) if matrices else 0
     return [matrix for matrix in matrices if _num_lines(matrix) == count]
 

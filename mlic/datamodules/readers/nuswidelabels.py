@@ -60,7 +60,8 @@ class LabelFiles:
     def tell(self, concepts: Sequence[str]) -> None:
         """Logs what was read otherwise than it is written, and what was not read."""
         if self._num_odd:
-            log.warning("%s, neither 0 nor 1; cells of such values, which are unknown: %d", self._first_odd, self._num_odd)
+            told = "neither 0 nor 1; cells of such values, which are unknown"
+            log.warning("%s, %s: %d", self._first_odd, told, self._num_odd)
         pattern = self._file("*").casefold()
         wanted = {self._file(concept).casefold() for concept in concepts}
         others = sorted(name for key, name in self._files.items() if fnmatchcase(key, pattern) and key not in wanted)
