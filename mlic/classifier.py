@@ -124,10 +124,10 @@ class MultiLabelClassifier(pl.LightningModule):
         return cast(Tensor, self.head(feature_map)).float()
 
     def setup(self, stage: str) -> None:
-        """Agrees with the datamodule on the classes and the image size.
+        """Agrees with the datamodule on the classes, the image size and the kind of labels.
 
         Raises:
-            UsageError: if they differ.
+            UsageError: if they differ, or if soft labels are to be learnt by a loss that does not take them.
         """
         data = getattr(self.trainer, "datamodule", None)
         if not isinstance(data, MultiLabelDataModule):
@@ -143,6 +143,11 @@ class MultiLabelClassifier(pl.LightningModule):
             raise UsageError(
                 f"the datamodule gives images of {data.image_size} pixels, the backbone takes "
                 f"{self.backbone.image_size}; say image_size in one place only"
+            )
+        if stage == "fit" and not self.loss.takes_soft_labels and data.has_soft_labels:
+            raise UsageError(
+                f"{type(self.loss).__name__} takes no soft labels, and some training labels lie between 0 and 1; take "
+                "another loss, such as --model.loss bce, or hard labels (data.unknown may have made soft ones)"
             )
 
     def training_step(self, batch: Batch, batch_idx: int) -> Float[Tensor, ""]:

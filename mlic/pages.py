@@ -7,12 +7,19 @@ data (--data NAME for another datamodule; these are the options of `image`):
   --data.train PATH|READER       annotation file; the format is recognised, or name a reader: --data.train csv
   --data.val PATH|SHARE|null     another file, or the share of train to keep for it; by default 0.1
   --data.test PATH|SHARE         the same, for `mlic test`
+  --data.classes '[a, b]'|FILE   the classes and their order; in a file, one a line
+  --data.rename '{old: new}'     other names; --data.merge '{new: [old, old]}' unites, --data.drop '[name]' leaves out
+  --data.min_support N           leave out classes with fewer positives in train, and say which
+  --data.unknown POLICY          unknown labels of train: ignore (default), negative or '{soft: 0.1}'
+  --data.unknown_per_class '{name: POLICY}'
   --data.batch_size N            samples a step and device; by default 32
   --data.num_workers N           processes that decode; by default half of the cores
   --data.image_size N            side in pixels; by default the backbone's
   --data.augmentation.crop_scale, .color_jitter, .rand_augment, .flip ...
   --data.on_bad_image skip       leave unreadable images out, and list them
 """
+
+_TRAINING_TO_FORMAT = _TRAINING.replace("{", "{{").replace("}", "}}")
 
 _FIT = f"""\
 usage: mlic fit [--config FILE] [OPTIONS]
@@ -55,7 +62,7 @@ data; whatever is given here wins.
   mlic {{verb}} --ckpt_path runs/inception/latest/best.ckpt
   mlic {{verb}} --ckpt_path best.ckpt --data.{{option}} other.csv --json
 
-{_TRAINING}
+{_TRAINING_TO_FORMAT}
 more:
   --config FILE                  a configuration that wins over the checkpoint's
   --trainer.devices N, --trainer.accelerator cpu ...

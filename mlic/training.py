@@ -136,7 +136,8 @@ class TrainingCLI(LightningCLI):
             cls = class_of({"class_path": self.config.model.backbone.class_path}, Backbone)
             for name, value in cls.without_weights({name: backbone[name] for name in backbone}).items():
                 backbone[name] = value
-            if "classes" in data and data["classes"] is None:
+            # A file may have changed since, and `min_support` would count again.
+            if "classes" in data and (not isinstance(data["classes"], list) or data.get("min_support")):
                 data["classes"] = list(self._card["classes"])
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:

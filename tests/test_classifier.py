@@ -1,13 +1,15 @@
 import pytest
+import pytorch_lightning as pl
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from mlic.backbones.base import Backbone
 from mlic.classifier import MultiLabelClassifier, read_checkpoint
-from mlic.datamodules.base import Batch
+from mlic.datamodules.base import Batch, MultiLabelDataModule
 from mlic.errors import CheckpointError, UsageError
 from mlic.heads.linear import LinearHead
+from mlic.losses.bce import BCELoss
 
 
 class Mean(Backbone):
@@ -96,8 +98,6 @@ def test_a_plateau_scheduler_watches_the_validation_map():
 
 
 def test_other_classes_than_the_datas_are_an_error(colours):
-    import pytorch_lightning as pl
-
     from mlic.datamodules.image import ImageDataModule
 
     data = ImageDataModule(colours / "train.csv", colours / "val.csv", num_workers=0)
@@ -109,3 +109,41 @@ def test_other_classes_than_the_datas_are_an_error(colours):
 def test_a_checkpoint_that_is_missing_is_told(tmp_path):
     with pytest.raises(CheckpointError, match=r"gone\.ckpt: no such checkpoint"):
         read_checkpoint(tmp_path / "gone.ckpt")
+
+
+class HardBCE(BCELoss):
+    takes_soft_labels = False
+
+
+class SoftData(MultiLabelDataModule):
+    """Says that its labels are soft, and whether a loader was asked for."""
+
+    has_soft_labels = True
+    classes = ("a", "b", "c")
+    asked = False
+
+    def train_dataloader(self):
+        self.asked = True
+        soft = batch()._replace(labels=torch.tensor([[0.75, 0.25, -1.0]] * 4))
+        return torch.utils.data.DataLoader([soft], batch_size=None)
+
+
+@pytest.mark.parametrize(("loss", "refused"), [(HardBCE, True), (BCELoss, False)])
+def test_a_loss_that_takes_no_soft_labels_is_refused_before_anything_is_loaded(loss, refused):
+    data = SoftData()
+    trainer = pl.Trainer(fast_dev_run=True, accelerator="cpu", logger=False, enable_progress_bar=False)
+    if refused:
+        with pytest.raises(
+            UsageError, match="HardBCE takes no soft labels, and some training labels lie between 0 and 1"
+        ):
+            trainer.fit(classifier(loss=loss), datamodule=data)
+    else:
+        trainer.fit(classifier(loss=loss), datamodule=data)
+    assert data.asked != refused
+
+
+def test_labels_are_hard_unless_a_datamodule_says_otherwise():
+    class HardData(MultiLabelDataModule):
+        classes = ("a", "b", "c")
+
+    assert not HardData().has_soft_labels

@@ -4,7 +4,7 @@ import abc
 from typing import NamedTuple
 
 import pytorch_lightning as pl
-from jaxtyping import Int8, Int64, UInt8
+from jaxtyping import Int64, Shaped, UInt8
 from torch import Tensor
 
 __all__ = ["Batch", "MultiLabelDataModule"]
@@ -15,13 +15,13 @@ class Batch(NamedTuple):
 
     Attributes:
         images: red, green, blue, 0 to 255, not normalised: that is the classifier's work.
-        labels: 1 present, 0 absent, -1 unknown.
+        labels: 1 present, 0 absent, -1 unknown; int8, or float32 where training labels are soft and may lie between.
         index: the row of each sample in its table; metrics keep one row for each, whatever a sampler repeats.
         errors: `(index, message)` of samples whose image could not be read; they have no row above.
     """
 
     images: UInt8[Tensor, "batch 3 height width"]
-    labels: Int8[Tensor, "batch classes"]
+    labels: Shaped[Tensor, "batch classes"]
     index: Int64[Tensor, " batch"]  # type: ignore[assignment]  # hides tuple.index, which nobody asks of a batch
     errors: tuple[tuple[int, str], ...] = ()
 
@@ -39,6 +39,11 @@ class MultiLabelDataModule(pl.LightningDataModule, abc.ABC):
     def validates(self) -> bool:
         """Whether there is validation data; without it the newest checkpoint is the best."""
         return type(self).val_dataloader is not pl.LightningDataModule.val_dataloader
+
+    @property
+    def has_soft_labels(self) -> bool:
+        """Whether labels that are trained on may lie between 0 and 1, which not every loss takes."""
+        return False
 
     @property
     @abc.abstractmethod

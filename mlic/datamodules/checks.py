@@ -9,17 +9,25 @@ from jaxtyping import Int64
 
 from mlic.errors import Faults, LabelError, UsageError
 from mlic.labels import LabelTable
+from mlic.labels.classes import rare
 
 __all__ = [
     "check_positives",
     "check_samples",
     "check_shares",
+    "check_support",
     "summary",
+    "tell_hardened",
     "tell_images_of_both",
+    "tell_left_out",
     "tell_never_absent",
+    "tell_rare",
+    "tell_resolved",
 ]
 
 log = logging.getLogger(__name__)
+
+_SHOWN = 100  # names in one line of the log
 
 
 def check_shares(shares: Mapping[str, float]) -> None:
@@ -79,9 +87,86 @@ def check_positives(table: LabelTable, taken: Mapping[str, Int64[np.ndarray, " c
         else:
             faults.add(
                 f"{where}training samples, so nothing can be learnt about it; "
-                "add some, or take the class out of the file"
+                "add some, or leave the class out with data.drop or data.min_support"
             )
     faults.raise_if_any()
+
+
+def check_support(table: LabelTable, min_support: int) -> None:
+    """Checks that each class of train has as many known positives as are asked for, where `classes` names it.
+
+    Raises:
+        LabelError: with all classes that have fewer.
+    """
+    faults = Faults()
+    for name, support in rare(table, min_support).items():
+        faults.add(
+            f"{table.origins.get(name, table.source)}: class '{name}' has {_positives(support)} among the {len(table)} "
+            f"training samples, fewer than the min_support of {min_support}, and classes asks for it; take it out of "
+            "classes, or lower min_support"
+        )
+    faults.raise_if_any()
+
+
+def tell_rare(table: LabelTable, found: Mapping[str, int], min_support: int) -> None:
+    """Tells which classes of train are left out because they are rare.
+
+    Raises:
+        LabelError: if no other is left.
+    """
+    if not found:
+        return
+    if len(found) == table.num_classes:
+        raise LabelError(
+            f"{table.source}: none of the {len(found)} classes has {_positives(min_support)} among the {len(table)} "
+            f"training samples; the most frequent has {max(found.values())}, so lower min_support"
+        )
+    names = _listed([f"'{name}' ({support})" for name, support in found.items()])
+    log.info(
+        "train: %d of %d classes have fewer than %s and are left out: %s",
+        len(found),
+        table.num_classes,
+        _positives(min_support),
+        names,
+    )
+
+
+def tell_left_out(side: str, whole: LabelTable, table: LabelTable) -> None:
+    """Tells which classes of a file are not among those that are learnt."""
+    learnt = set(table.classes)
+    names = [f"'{name}'" for name in whole.classes if name not in learnt]
+    if names:
+        log.info(
+            "%s: %d classes of the file are not among the %d and are left out: %s",
+            side,
+            len(names),
+            table.num_classes,
+            _listed(names),
+        )
+
+
+def tell_resolved(table: LabelTable, learnt: LabelTable) -> None:
+    """Tells what became of the unknown labels of train."""
+    if learnt is table:
+        return
+    left, soft = learnt.num_unknown_cells, _num_soft(learnt) - _num_soft(table)
+    log.info(
+        "train: of %d unknown labels %d are taken as hard ones, %d as soft ones, and %d stay unknown",
+        table.num_unknown_cells,
+        table.num_unknown_cells - left - soft,
+        soft,
+        left,
+    )
+
+
+def tell_hardened(side: str, table: LabelTable) -> None:
+    """Tells how many labels of a side are soft, since it is evaluated on hard ones."""
+    if table.is_soft:
+        log.info(
+            "%s: %d soft labels are taken as present above 0.5, as absent below, and as unknown at 0.5",
+            side,
+            _num_soft(table),
+        )
 
 
 def tell_never_absent(table: LabelTable) -> None:
@@ -109,6 +194,19 @@ def tell_images_of_both(first: str, one: LabelTable, second: str, other: LabelTa
             second,
             shown,
         )
+
+
+def _num_soft(table: LabelTable) -> int:
+    return int(np.count_nonzero((table.values > 0) & (table.values < 1)))
+
+
+def _positives(number: int) -> str:
+    return f"{number} positive{'s' * (number != 1)}"
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
 
 
 def _files(table: LabelTable) -> Iterator[str]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Int8, UInt8
+from jaxtyping import Shaped, UInt8
 from torch import Tensor
 from torch.utils.data import Dataset, DistributedSampler
 
@@ -29,7 +29,7 @@ class Sample(NamedTuple):
     """One image with its labels, or the reason why it cannot be read."""
 
     index: int  # type: ignore[assignment]  # hides tuple.index, which nobody asks of it
-    labels: Int8[Tensor, " classes"]
+    labels: Shaped[Tensor, " classes"]
     image: UInt8[Tensor, "3 size size"] | None
     error: str = ""
 
@@ -92,9 +92,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
     errors = tuple((sample.index, sample.error) for sample in samples if sample.image is None)
     index = torch.tensor([sample.index for sample in good], dtype=torch.int64)
     if not good:
-        num_classes = len(samples[0].labels)
-        return Batch(
-            torch.empty(0, 3, 1, 1, dtype=torch.uint8), torch.empty(0, num_classes, dtype=torch.int8), index, errors
-        )
+        labels = samples[0].labels
+        return Batch(torch.empty(0, 3, 1, 1, dtype=torch.uint8), labels.new_empty(0, len(labels)), index, errors)
     images = torch.stack([sample.image for sample in good if sample.image is not None])
     return Batch(images, torch.stack([sample.labels for sample in good]), index, errors)

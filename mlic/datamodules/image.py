@@ -15,15 +15,23 @@ from mlic.datamodules.checks import (
     check_positives,
     check_samples,
     check_shares,
+    check_support,
     summary,
+    tell_hardened,
     tell_images_of_both,
+    tell_left_out,
     tell_never_absent,
+    tell_rare,
+    tell_resolved,
 )
+from mlic.datamodules.classes import ClassChanges, check_keys, read_classes
 from mlic.datamodules.dataset import EpochSampler, ImageDataset, Sample, collate
 from mlic.datamodules.readers.base import LabelReader
 from mlic.datamodules.sources import reader_of
 from mlic.errors import ImageError, UsageError
 from mlic.labels import LabelTable
+from mlic.labels.classes import rare
+from mlic.labels.unknown import Unknown, check_unknown, resolved
 
 __all__ = ["ImageDataModule", "Source", "default_num_workers"]
 
@@ -41,6 +49,13 @@ class ImageDataModule(MultiLabelDataModule):
     Evaluation squashes the whole image to the square, since a label may be at the border. Paths are taken from the
     working directory.
 
+    The classes of every file are renamed, then merged, then dropped; then `min_support` drops rare ones, and `classes`
+    settles set and order. A name of `rename`, `merge`, `drop` or `unknown_per_class` that the file of train does not
+    have is an error; val and test may lack it.
+
+    Labels may be soft, between 0 and 1. The loss takes those of train as they are; what is evaluated on is made hard:
+    present above 0.5, absent below, unknown at 0.5.
+
     Args:
         train: a reader, or the path of an annotation file whose format is recognised. Evaluation does without, where
             `classes` are given.
@@ -48,18 +63,29 @@ class ImageDataModule(MultiLabelDataModule):
             train to keep for validation: a sample's side depends on its path below the data root alone, so moving the
             folder or adding images moves no other image.
         test: as val.
-        classes: the classes to learn and their order; by default those of train. Another class in an annotation file is
-            an error, one that a file lacks is unknown for its images.
+        classes: the classes to learn and their order, as a list or as a text file with one a line; by default those of
+            train. Another class in an annotation file is an error, or is left out where `min_support` is given; one
+            that a file lacks is unknown for its images, or absent where the file has no way to say that.
         image_size: side of the square images in pixels; by default the backbone's.
         batch_size: samples a step and device.
         num_workers: processes that decode; by default half of the cores, at most 8.
         augmentation: what happens at random to training images; by default they are flipped left to right.
         on_bad_image: `error` stops at an unreadable image and names it; `skip` leaves it out, counts and lists it.
         split_salt: changes which samples a share takes.
+        rename: old name of a class -> new name.
+        merge: new name -> the classes that it replaces. It is present where any of them is, absent where all are, and
+            otherwise unknown; of soft labels it takes the greatest if all are known.
+        drop: classes that are left out.
+        min_support: classes with fewer known positives in the training samples are left out, on all sides.
+        unknown: what stands in place of an unknown label of a training image: `ignore` leaves it out of the loss,
+            `negative` makes it absent, `{soft: v}` makes it a soft label. An image of which no label is known stays
+            unknown as a whole, and what is evaluated on keeps its unknown labels out of every metric.
+        unknown_per_class: the same for single classes, which `unknown` then does not concern.
 
     Raises:
         LabelError: with every fault of the annotation files, when they are read.
-        UsageError: if shares are not between 0 and 1, `batch_size` is below 1, or `num_workers` is below 0.
+        UsageError: if shares are not between 0 and 1, `batch_size` is below 1, `num_workers` or `min_support` is below
+            0, or what stands in place of unknown labels is no label.
     """
 
     def __init__(
@@ -67,13 +93,19 @@ class ImageDataModule(MultiLabelDataModule):
         train: LabelReader | Path | str | None = None,
         val: Source | None = 0.1,
         test: Source | None = None,
-        classes: list[str] | None = None,
+        classes: list[str] | Path | str | None = None,
         image_size: int | None = None,
         batch_size: int = 32,
         num_workers: int | None = None,
         augmentation: Augmentation = _FLIP_ONLY,
         on_bad_image: Literal["error", "skip"] = "error",
         split_salt: str = "",
+        rename: dict[str, str] | None = None,
+        merge: dict[str, list[str]] | None = None,
+        drop: list[str] | None = None,
+        min_support: int = 0,
+        unknown: Unknown = "ignore",
+        unknown_per_class: dict[str, Unknown] | None = None,
     ) -> None:
         super().__init__()
         given: dict[str, Source | None] = {"train": train, "val": val, "test": test}
@@ -84,7 +116,17 @@ class ImageDataModule(MultiLabelDataModule):
             raise UsageError(f"batch_size is {batch_size}; expected at least 1")
         if num_workers is not None and num_workers < 0:
             raise UsageError(f"num_workers is {num_workers}; expected 0 or more")
-        self._classes = None if classes is None else tuple(classes)
+        if min_support < 0:
+            raise UsageError(f"min_support is {min_support}; expected a number of positives, 0 or more")
+        self._changes = ClassChanges(rename or {}, merge or {}, drop or [])
+        self._classes = Path(classes) if isinstance(classes, str) else classes
+        self._min_support = min_support
+        self._unknown, self._unknown_per_class = unknown, unknown_per_class or {}
+        for option, mapping in (("rename", rename), ("merge", merge), ("unknown_per_class", unknown_per_class)):
+            check_keys(option, mapping or {})
+        check_unknown(unknown, "unknown")
+        for name, its_policy in self._unknown_per_class.items():
+            check_unknown(its_policy, f"unknown_per_class: {name}")
         self.image_size = image_size
         self.batch_size = batch_size
         self.num_workers = default_num_workers() if num_workers is None else num_workers
@@ -96,34 +138,44 @@ class ImageDataModule(MultiLabelDataModule):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The classes in order: as given, else those of the annotation file of train."""
-        return self._classes if self._classes is not None else self._unaligned("train").classes
+        """The classes in order: as given, else those of the annotation file of train that are frequent enough."""
+        if self._fixed_classes is not None:
+            return self._fixed_classes
+        return tuple(name for name in self._unaligned("train").classes if name not in self._rare)
 
     @property
     def validates(self) -> bool:
         """Whether `val` is given."""
         return self._sources["val"] is not None
 
+    @property
+    def has_soft_labels(self) -> bool:
+        """Whether training labels are soft, in the annotation file or because unknown ones are made so."""
+        return self.table("train").is_soft
+
     def table(self, side: Literal["train", "val", "test"]) -> LabelTable:
         """Returns the samples of one side, aligned to `classes`; reads files when first asked for.
+
+        Of train, unknown labels are what `unknown` makes of them; of val and test, soft labels are made hard.
 
         Raises:
             UsageError: if the side has no data.
             LabelError: with all faults of the file, or because a class of train has no positive.
         """
         if side not in self._tables:
-            table = self._unaligned(side).align(self.classes)
+            whole = self._unaligned(side)
+            table = self._align(whole)
             check_samples(side, table, self._shares)
-            if side == "train":
-                taken = {share: self._sides[share].align(table.classes).support() for share in self._shares}
-                check_positives(table, taken)
-                tell_never_absent(table)
+            if self._fixed_classes is not None:
+                tell_left_out(side, whole, table)
             for other, its in self._tables.items():
                 # Sides of one file have no image in common.
                 if {side, other} - {"train", *self._shares}:
                     tell_images_of_both(other, its, side, table)
             log.info("%s: %s", side, summary(table))
-            self._tables[side] = table
+            self._tables[side] = (
+                self._for_training(whole, table) if side == "train" else self._for_evaluation(side, table)
+            )
         return self._tables[side]
 
     def setup(self, stage: str) -> None:
@@ -179,16 +231,57 @@ class ImageDataModule(MultiLabelDataModule):
         """The file of train, split into the sides that are a share of it."""
         return self._read("train").split(self._shares, salt=self._split_salt)
 
+    @cached_property
+    def _fixed_classes(self) -> tuple[str, ...] | None:
+        return None if self._classes is None else read_classes(self._classes)
+
+    @cached_property
+    def _rare(self) -> dict[str, int]:
+        """The classes that `min_support` leaves out, with their numbers of positives."""
+        table = self._unaligned("train")
+        found = rare(table, self._min_support)
+        tell_rare(table, found, self._min_support)
+        return found
+
+    def _align(self, table: LabelTable) -> LabelTable:
+        """Gives a table of any side the classes that are learnt."""
+        if self._fixed_classes is not None:
+            # A checkpoint fixes the classes that `min_support` left; the others are in the files still.
+            return table.align(self._fixed_classes, extra="drop" if self._min_support else "error")
+        frequent = [name for name in table.classes if name not in self._rare]
+        return table.align(frequent, extra="drop").align(self.classes)
+
+    def _for_training(self, whole: LabelTable, table: LabelTable) -> LabelTable:
+        """Checks that each class can be learnt, and resolves what is unknown."""
+        taken = {share: self._align(self._sides[share]).support() for share in self._shares}
+        # A soft label that stands for an unknown one is no positive that somebody saw.
+        check_positives(table, taken)
+        check_support(table, self._min_support)
+        left_out = set(whole.classes) - set(table.classes)
+        per_class = {name: policy for name, policy in self._unknown_per_class.items() if name not in left_out}
+        learnt = resolved(table, self._unknown, per_class)
+        tell_resolved(table, learnt)
+        tell_never_absent(learnt)
+        return learnt
+
+    def _for_evaluation(self, side: str, table: LabelTable) -> LabelTable:
+        tell_hardened(side, table)
+        return table.hardened()
+
     def _unaligned(self, side: str) -> LabelTable:
         return self._sides[side] if side == "train" or side in self._shares else self._read(side)
 
     def _read(self, side: str) -> LabelTable:
-        """Reads the file of a side; a bare path of val or test as train is read, if its reader recognises it."""
+        """Reads the file of a side and changes its classes.
+
+        A bare path of val or test is read as train is, if its reader recognises it.
+        """
         source, train = self._sources[side], self._sources["train"]
         if not isinstance(source, LabelReader | Path):
             share = "" if side == "train" else ", or a share of train"
             raise UsageError(f"there is no {side} data; give its annotation file with --data.{side} PATH{share}")
-        return reader_of(source, like=train if isinstance(train, LabelReader) else None).read()
+        table = reader_of(source, like=train if isinstance(train, LabelReader) else None).read()
+        return self._changes.apply(table, "error" if side == "train" else "ignore")
 
     def _side_in_pixels(self) -> int:
         if self.image_size is None:

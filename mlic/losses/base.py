@@ -1,6 +1,6 @@
 """`Loss`: logits and labels to one number, with unknown cells left out."""
 
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import torch
 from jaxtyping import Bool, Float, Shaped
@@ -17,6 +17,10 @@ Reduction = Literal["batchmean", "mean", "sum"]
 class Loss(Part, nn.Module):
     """A multi-label loss. A subclass writes `cells`; one over whole rows overrides `forward` instead.
 
+    Attributes:
+        takes_soft_labels: whether labels may lie between 0 and 1; a loss that says no is refused before a training with
+            such labels begins.
+
     Args:
         reduction: how the cells become one number. `batchmean` sums over the classes and averages over the samples
             that have a known cell, so the gradient of a class does not shrink when classes are added; `mean` averages
@@ -25,6 +29,8 @@ class Loss(Part, nn.Module):
     Raises:
         UsageError: if `reduction` is none of these.
     """
+
+    takes_soft_labels: ClassVar[bool] = True
 
     def __init__(self, reduction: Reduction = "batchmean") -> None:
         super().__init__()

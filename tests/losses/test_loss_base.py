@@ -214,3 +214,14 @@ def test_an_unknown_reduction_is_refused():
     init = getattr(Loss.__init__, "__wrapped__", Loss.__init__)
     with pytest.raises(UsageError, match=r"'avg'.*batchmean, mean, sum"):
         init(Loss(), "avg")
+
+
+@pytest.mark.parametrize("loss", [BCELoss, FocalLoss, AsymmetricLoss])
+def test_a_soft_label_of_0_or_1_costs_what_a_hard_one_does_and_one_between_is_known(loss):
+    logits = torch.tensor([[1.5, -0.5, 2.0]])
+    hard, soft = torch.tensor([[1, 0, -1]], dtype=torch.int8), torch.tensor([[1.0, 0.0, -1.0]])
+    assert loss.takes_soft_labels
+    assert torch.equal(loss()(logits, hard), loss()(logits, soft))
+    between = loss()(logits, torch.tensor([[-1.0, -1.0, 0.25]]))
+    assert torch.isfinite(between)
+    assert between > 0
