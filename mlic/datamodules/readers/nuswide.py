@@ -1,5 +1,6 @@
 """`NusWideReader`: the official tree of NUS-WIDE, with a file of labels for each of its 81 concepts."""
 
+import logging
 import ntpath
 from array import array
 from itertools import chain, islice
@@ -21,6 +22,8 @@ from mlic.labels import LabelTable
 
 __all__ = ["NusWideReader"]
 
+log = logging.getLogger(__name__)
+
 _LISTS, _TRUTH, _CONCEPTS = "ImageList", "Groundtruth", "Concepts81.txt"
 _SIDES = {"train": ("TrainImagelist.txt", "_Train"), "test": ("TestImagelist.txt", "_Test")}
 _GUESSES = ("Flickr", "images", "image", "Images", "../Flickr", "../images")
@@ -41,7 +44,7 @@ class NusWideReader(LabelReader):
     Args:
         path: the folder that holds the tree, or the one around it.
         split: `train` or `test`, as `ImageList` and `Groundtruth/TrainTestLabels` have them; None: all images, by
-            `Groundtruth/AllLabels`, or where this is missing, those of train and test.
+            `Groundtruth/AllLabels`, or where this is missing, those of train and test, whichever are there.
         root: the folder that image paths start from; by default the tree's, or `Flickr` or `images` in it or beside it.
         classes: the classes in order, all of them; by default as `Concepts81.txt` has them.
 
@@ -95,7 +98,11 @@ class NusWideReader(LabelReader):
             return [whole]
         labels = _entry(truth, "TrainTestLabels")
         chosen = list(_SIDES) if self._split is None else [self._split]
-        return [Side(_entry(lists, file), labels, suffix) for file, suffix in (_SIDES[side] for side in chosen)]
+        sides = [Side(_entry(lists, file), labels, suffix) for file, suffix in (_SIDES[side] for side in chosen)]
+        there = [side for side in sides if side.images.is_file()]
+        if 0 < len(there) < len(sides):
+            log.warning("%s: only the images of %s are there", lists, there[0].images.name)
+        return there or sides
 
     def _locate(self, home: Path, lists: list[list[str]]) -> tuple[ImageFiles, list[list[str]]]:
         """Returns the images, and the lists with the paths or the names by which these are found."""

@@ -91,6 +91,12 @@ class TestTheTree:
         write_all()
         assert cells(read()) == {"zoo/0004_4.jpg": [1, 0, 1], "actor/0001_1.jpg": [0, 1, 0]}
 
+    def test_a_tree_of_one_side_is_read_and_told(self, caplog):
+        (ROOT / "ImageList/TestImagelist.txt").unlink()
+        assert cells(read()) == TRAIN
+        assert "NUS-WIDE/ImageList: only the images of TrainImagelist.txt are there" in caplog.text
+        assert fault(split="test").startswith("NUS-WIDE/ImageList/TestImagelist.txt: cannot be read")
+
     @pytest.mark.parametrize("split", ["val", "Train", ""])
     def test_another_split_is_refused(self, split):
         with pytest.raises(LabelError) as error:
