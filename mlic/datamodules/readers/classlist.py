@@ -1,11 +1,11 @@
 """`ClassList`: the classes that a file lists, which its labels name by their positions."""
 
-import json
 from collections.abc import Sequence
 
+from mlic.datamodules.readers.jsonfiles import as_written
 from mlic.errors import LabelError, did_you_mean
 
-__all__ = ["ClassList", "as_written"]
+__all__ = ["ClassList"]
 
 _HINTS = 20  # as many faults are shown; to look for a name like another takes time
 
@@ -89,14 +89,3 @@ class ClassList:
                 hint = "" if len(self.faults) >= _HINTS else did_you_mean(name, list(places))
                 self.faults.append(f"{self._where}: class '{name}' is not among them{hint}")
         return {name: places.get(name, -1) for name in wanted}
-
-
-def as_written(value: object) -> str:
-    """Returns a value of a JSON document as the document has it, cut where it is long.
-
-    Example:
-        >>> as_written(None), as_written("x"), as_written({"a": True})
-        ('null', '"x"', '{"a": true}')
-    """
-    text = json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 
 from mlic.datamodules.readers.base import LabelReader
-from mlic.datamodules.readers.classlist import ClassList, as_written
+from mlic.datamodules.readers.classlist import ClassList
 from mlic.datamodules.readers.imagefiles import ImageFiles
-from mlic.datamodules.readers.jsonfiles import read_json
+from mlic.datamodules.readers.jsonfiles import as_written, read_json
 from mlic.datamodules.readers.peek import json_shape
 from mlic.datamodules.readers.samples import Samples
 from mlic.errors import LabelError

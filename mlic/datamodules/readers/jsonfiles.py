@@ -12,7 +12,7 @@ import msgspec
 from mlic.datamodules.readers.text import undecodable
 from mlic.errors import LabelError
 
-__all__ = ["convert", "decode", "read_bytes", "read_json", "read_json_lines"]
+__all__ = ["as_written", "convert", "decode", "read_bytes", "read_json", "read_json_lines"]
 
 _BOM = b"\xef\xbb\xbf"
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
@@ -109,6 +109,20 @@ def convert(document: Any, where: str, shape: type[Shape] | GenericAlias) -> Sha
         raise LabelError(f"{where}: {_told(error)}") from error
     except RecursionError as error:
         raise LabelError(f"{where}: nested too deeply; expected an annotation file") from error
+
+
+def as_written(value: object) -> str:
+    """Returns a value of a document as the document has it, for a message; cut where it is long.
+
+    Example:
+        >>> as_written(None), as_written("x"), as_written({"a": True})
+        ('null', '"x"', '{"a": true}')
+    """
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except RecursionError:
+        return "nested too deeply"
+    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _parsed(data: bytes, path: Path, where: str) -> Any:

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from mlic.datamodules.readers.jsonfiles import convert, decode, read_bytes, read_json, read_json_lines
+from mlic.datamodules.readers.jsonfiles import as_written, convert, decode, read_bytes, read_json, read_json_lines
 from mlic.errors import LabelError
 
 
@@ -165,6 +165,21 @@ class TestFaultsOfADocument:
             assert tracemalloc.get_traced_memory()[1] < 6 * size
         finally:
             tracemalloc.stop()
+
+
+class TestAValueInAMessage:
+    @pytest.mark.parametrize(
+        ("value", "text"),
+        [(math.nan, "NaN"), ("é", '"é"'), ([1.5, None], "[1.5, null]"), ("x" * 99, '"' + "x" * 56 + "...")],
+    )
+    def test_it_is_told_as_the_document_has_it(self, value, text):
+        assert as_written(value) == text
+
+    def test_it_may_be_nested_deeply(self):
+        value = None
+        for _ in range(10_000):
+            value = [value]
+        assert as_written(value) == "nested too deeply"
 
 
 class TestLines:
