@@ -200,8 +200,11 @@ class LabelTable:
             raise LabelError(f"{prefix(source)}the fill of a row is 0 (absent) or -1 (unknown)")
         rows, columns, values = sorted_cells(rows, columns, values, paths, names, source)
         listed = values != fill[rows]
-        counts = np.bincount(rows[listed], minlength=len(paths))
-        columns, values, fill = columns[listed], stored(values[listed]), fill.astype(np.int8)
+        if not listed.all():
+            rows, columns, values = rows[listed], columns[listed], values[listed]
+        # As bincount does, but without a copy of the rows as int64.
+        counts = np.diff(np.searchsorted(rows, np.arange(len(paths) + 1)))
+        values, fill = stored(values), fill.astype(np.int8)
         table = cls._assemble(
             paths, names, counts, columns, values, fill, root=root, groups=groups, origins=origins, source=source
         )

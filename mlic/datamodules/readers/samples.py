@@ -1,7 +1,6 @@
 """`Samples`: images and labelled cells in the order of an annotation file, and the table that they make."""
 
 import logging
-from array import array
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -10,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Shaped
 
+from mlic.datamodules.readers.cells import Cells
 from mlic.datamodules.readers.imagefiles import ImageFiles
 from mlic.errors import Faults, LabelError, did_you_mean
 from mlic.labels import LabelTable
@@ -67,13 +67,17 @@ class Samples:
         self._images: dict[str, int] = {}
         self._fill = bytearray()
         self._groups: list[str] = []
-        self._single: tuple[array[int], array[int], array[float], array[int]] = _no_cells()
-        self._blocks: list[tuple[npt.NDArray[Any], ...]] = []
+        # Where nothing contradicts, no place is told.
+        self._cells = Cells(keeps_places=contradiction == "fault")
 
     @property
     def num_images(self) -> int:
         """The number of images so far."""
         return len(self._images)
+
+    def rows(self, paths: Sequence[str]) -> list[int]:
+        """Returns the rows of images by their paths relative to the root; -1 for one that has none yet."""
+        return [self._images.get(path, -1) for path in paths]
 
     def image(self, written: str, place: int, *, group: str = "", hint: str = "") -> int:
         """Returns the row of an image; a new one when it is named for the first time.
@@ -127,11 +131,7 @@ class Samples:
     def add(self, row: int, column: int, place: int, value: int | float = 1) -> None:
         """Adds a cell: 1 present, 0 absent, -1 unknown, between them a soft label; a position of -1 adds nothing."""
         if row >= 0 and column >= 0:
-            rows, columns, values, places = self._single
-            rows.append(row)
-            columns.append(column)
-            values.append(value)
-            places.append(place)
+            self._cells.add(row, column, value, place)
 
     def extend(
         self,
@@ -142,10 +142,7 @@ class Samples:
     ) -> None:
         """Adds many cells at once, as `add` does one."""
         kept = (rows >= 0) & (columns >= 0)
-        if not np.issubdtype(values.dtype, np.floating):
-            values = values.astype(np.int8, copy=False)
-        self._flush()
-        self._blocks.append((rows[kept], columns[kept], values[kept], places[kept]))
+        self._cells.extend(rows[kept], columns[kept], values[kept], places[kept])
 
     def fault(self, place: int, message: str) -> None:
         """Notes a fault of the file."""
@@ -182,59 +179,61 @@ class Samples:
         self.faults.raise_if_any(table)
         return table
 
-    def _flush(self) -> None:
-        rows, columns, values, places = (np.frombuffer(cells, cells.typecode) for cells in self._single)
-        if len(rows):
-            # Most values are 1, 0 or -1, which a byte holds.
-            whole = values.astype(np.int8) if np.isin(values, (1, 0, -1)).all() else values
-            self._blocks.append((rows, columns, whole, places))
-            self._single = _no_cells()
-
     def _settled(self, names: Sequence[str]) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
         """Returns each cell once, sorted by row, then column."""
         keys, values, places = self._keyed(names)
         if not (keys[1:] > keys[:-1]).all():
-            order = np.argsort(keys, kind="stable")
-            keys, values, places = keys[order], values[order], places[order]
-            keys, values = self._united(keys, values, places, names)
+            order = _sort(keys)
+            values = values[order]
+            if (keys[1:] == keys[:-1]).any():
+                keys, values = self._united(keys, values, places, order, names)
         width = max(1, len(names))
-        return (keys // width).astype(np.int32), (keys % width).astype(np.int32), values
+        rows, columns = np.empty(len(keys), np.int32), np.empty(len(keys), np.int32)
+        np.floor_divide(keys, width, out=rows, casting="unsafe")
+        np.remainder(keys, width, out=columns, casting="unsafe")
+        return rows, columns, values
 
     def _keyed(self, names: Sequence[str]) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
         """Returns each cell's key, which is its position in the table read row by row, its value and its place."""
-        self._flush()
-        moved = np.empty(len(names), np.int64)
+        moved = np.empty(len(names), np.int32)
         moved[[self._columns[name] for name in names]] = np.arange(len(names))
-        parts: list[tuple[npt.NDArray[Any], ...]] = [
-            (np.empty(0, np.int64), np.empty(0, np.int8), np.empty(0, np.int32))
-        ]
-        while self._blocks:  # together they may be large, so each is let go once it is taken over
-            rows, columns, values, places = self._blocks.pop(0)
-            parts.append((rows.astype(np.int64) * len(names) + moved[columns], values, places))
-        keys, values, places = (np.concatenate(part) for part in zip(*parts, strict=True))
+        rows, columns, values, places = self._cells.take()
+        keys = rows.astype(np.int64)
+        del rows  # together they may be large, so each is let go once it is taken over
+        keys *= len(names)
+        keys += moved[columns]
         return keys, values, places
 
     def _united(
-        self, keys: npt.NDArray[Any], values: npt.NDArray[Any], places: npt.NDArray[Any], names: Sequence[str]
+        self,
+        keys: npt.NDArray[Any],
+        values: npt.NDArray[Any],
+        places: npt.NDArray[Any],
+        order: npt.NDArray[Any],
+        names: Sequence[str],
     ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-        """Returns each of the sorted keys once, with what its values say together."""
-        starts = np.flatnonzero(np.diff(keys, prepend=-1))
-        highest = np.maximum.reduceat(values, starts)
-        lowest = np.minimum.reduceat(np.where(values == -1, np.int8(2), values), starts)
+        """Returns each of the sorted keys once, with what its values say together; the places are in `order`."""
+        is_first = np.append(True, keys[1:] != keys[:-1])
+        repeats = np.flatnonzero(~is_first | ~np.append(is_first[1:], True))  # mostly few of the cells
+        several = values[repeats]
+        starts = np.flatnonzero(is_first[repeats])
+        highest = np.maximum.reduceat(several, starts)
+        lowest = np.minimum.reduceat(np.where(several == -1, np.int8(2), several), starts)
         torn = np.flatnonzero((lowest < highest) & (highest >= 0))
         if self._contradiction == "unknown" and len(torn):
             highest[torn] = -1
             log.warning("%s: %d labels are said to be present and absent, so they are unknown", self._path, len(torn))
         elif len(torn):
-            images, ends = list(self._images), np.append(starts[1:], len(keys))
+            images, ends = list(self._images), np.append(starts[1:], len(repeats))
             for told, cell in enumerate(torn):
                 if self.faults.is_full:
                     self.faults.count += len(torn) - told
                     break
-                row, column = divmod(int(keys[starts[cell]]), len(names))
+                row, column = divmod(int(keys[repeats[starts[cell]]]), len(names))
                 said = slice(starts[cell], ends[cell])
-                self._note_contradiction(images[row], names[column], values[said], places[said])
-        return keys[starts], highest
+                self._note_contradiction(images[row], names[column], several[said], places[order[repeats[said]]])
+        values[repeats[starts]] = highest
+        return keys[is_first], values[is_first]
 
     def _note_contradiction(self, image: str, name: str, values: npt.NDArray[Any], places: npt.NDArray[Any]) -> None:
         known = np.flatnonzero(values != -1)
@@ -248,8 +247,21 @@ class Samples:
         )
 
 
-def _no_cells() -> tuple["array[int]", "array[int]", "array[float]", "array[int]"]:
-    return array("i"), array("i"), array("f"), array("i")
+def _sort(keys: npt.NDArray[np.int64]) -> npt.NDArray[np.integer[Any]]:
+    """Sorts keys where they are, and returns the order that does it; equal ones stay in theirs."""
+    bits = len(keys).bit_length()
+    if int(keys.max()).bit_length() + bits > 62:
+        order = np.argsort(keys, kind="stable")
+        keys[:] = keys[order]
+        return order
+    # Each with its position in its lowest bits: quicker than argsort, and in half the memory.
+    keys <<= bits
+    keys += np.arange(len(keys), dtype=np.int32)
+    keys.sort()
+    positions = np.empty(len(keys), np.int32)
+    np.bitwise_and(keys, (1 << bits) - 1, out=positions, casting="unsafe")
+    keys >>= bits
+    return positions
 
 
 def _word(value: float) -> str:

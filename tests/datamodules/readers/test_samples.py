@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlic.datamodules.readers.imagefiles import ImageFiles
-from mlic.datamodules.readers.samples import Samples
+from mlic.datamodules.readers.samples import Samples, _sort
 from mlic.errors import LabelError
 
 SOURCE = Path("labels.txt")
@@ -253,3 +253,10 @@ def test_any_cells_said_in_any_order_make_the_table_that_they_say(said, labelled
             if values:
                 expected[row][names[at]] = known.pop() if len(known) == 1 else -1
     assert samples.table().dense().tolist() == expected
+
+
+def test_keys_are_sorted_alike_whether_or_not_they_leave_room_for_a_position():
+    for far in (0, 1 << 60):
+        keys = np.array([7, 3, 7, 1, 3], np.int64) + far
+        assert _sort(keys).tolist() == [3, 1, 4, 0, 2]
+        assert (keys - far).tolist() == [1, 3, 3, 7, 7]
