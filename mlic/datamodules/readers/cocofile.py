@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-from jaxtyping import Bool, Int32, Shaped
+from jaxtyping import Bool, Int32, Int64, Shaped
 
 from mlic.datamodules.readers.jsonarrays import read_in_parts
 from mlic.datamodules.readers.jsonfiles import read_json
@@ -122,10 +122,11 @@ def _part(annotations: Sequence[_Numbered | _Annotation]) -> CocoAnnotations:
 def _ids(
     key: str, annotations: Sequence[_Numbered | _Annotation], numbered: bool
 ) -> Shaped[np.ndarray, " annotations"]:
+    get = attrgetter(key)
     try:
-        return np.fromiter(map(attrgetter(key), annotations), np.int64 if numbered else object, len(annotations))
-    except OverflowError:  # numbers of more than 64 bits
-        return np.fromiter(map(attrgetter(key), annotations), object, len(annotations))
+        return np.fromiter(map(get, annotations), np.int64 if numbered else object, len(annotations))
+    except OverflowError:  # a number of more than 64 bits
+        return np.fromiter(map(get, annotations), object, len(annotations))
 
 
 def _joined(parts: Sequence[CocoAnnotations]) -> CocoAnnotations:
@@ -139,10 +140,9 @@ def _joined(parts: Sequence[CocoAnnotations]) -> CocoAnnotations:
 
 def first_of(ids: Iterable[Id]) -> dict[Id, int]:
     """Returns the position of each id; the first, if it is there several times."""
-    positions: dict[Id, int] = {}
-    for position, one in enumerate(ids):
-        positions.setdefault(one, position)
-    return positions
+    listed = list(ids)
+    # Of equal keys a dictionary keeps the last.
+    return dict(zip(reversed(listed), range(len(listed) - 1, -1, -1), strict=True))
 
 
 def positions_of(ids: Shaped[np.ndarray, " ids"], positions: Mapping[Id, int]) -> Int32[np.ndarray, " ids"]:
@@ -152,14 +152,25 @@ def positions_of(ids: Shaped[np.ndarray, " ids"], positions: Mapping[Id, int]) -
         >>> positions_of(np.array([90, 7, 1]), {1: 0, 90: 1}).tolist()
         [1, -1, 0]
     """
-    numbers = [one for one in positions if isinstance(one, int)]
-    low, high = min(numbers, default=0), max(numbers, default=0)
-    quick = len(ids) and numbers and high - low < _SPAN and -(2**63) <= low <= high < 2**63 - 1
-    if ids.dtype == object or not quick:
+    known = _numbers(positions)
+    if ids.dtype == object or known is None or int(known.max()) - int(known.min()) >= _SPAN:
         return np.fromiter((positions.get(one, -1) for one in ids.tolist()), np.int32, len(ids))
-    table = np.full(high - low + 2, -1, np.int32)
-    table[np.array(numbers) - low] = [positions[one] for one in numbers]
-    if ids.min() < low or ids.max() > high:
-        ids = np.where((ids < low) | (ids > high), high + 1, ids)  # which is no id
-    found: Int32[np.ndarray, " ids"] = table[ids - low]
+    low, high = known.min(), known.max()
+    table = np.full(int(high - low) + 2, -1, np.int32)
+    table[known - low] = np.fromiter(positions.values(), np.int32, len(positions))
+    at = ids - low
+    if len(ids) and (ids.min() < low or ids.max() > high):
+        at[(ids < low) | (ids > high)] = high - low + 1  # which is no id
+    found: Int32[np.ndarray, " ids"] = table[at]
     return found
+
+
+def _numbers(ids: Iterable[Id]) -> Int64[np.ndarray, " ids"] | None:
+    """Returns ids as an array; None if there are none, or one is a text or a number of more than 64 bits."""
+    listed = list(ids)
+    if set(map(type, listed)) != {int}:
+        return None
+    try:
+        return np.array(listed, np.int64)
+    except OverflowError:
+        return None

@@ -2,7 +2,7 @@
 
 import logging
 from array import array
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,8 +71,8 @@ class CocoTable:
         names = self._names()
         samples = Samples(self._path, files, names, where=self._where)
         columns = self._columns(samples, names, used)
-        self._note_twice(samples, (category.id for category in self._categories), self._category_at, 1)
-        self._note_twice(samples, (image.id for image in self._images), self._image_at, self._first_image)
+        self._note_twice(samples, [category.id for category in self._categories], self._category_at, 1)
+        self._note_twice(samples, [image.id for image in self._images], self._image_at, self._first_image)
         rows = self._rows(samples)
         self._note_ids_of_images(samples, told)
         self._note_ids_of_annotations(samples, annotated)
@@ -145,9 +145,9 @@ class CocoTable:
                 samples.labelled(row)
         return np.array(rows, np.int32)
 
-    def _note_twice(self, samples: Samples, ids: Iterable[Id], first: Mapping[Id, int], start: int) -> None:
+    def _note_twice(self, samples: Samples, ids: Sequence[Id], first: Mapping[Id, int], start: int) -> None:
         """Notes the ids that several have."""
-        for at, one in enumerate(ids):
+        for at, one in enumerate(ids if len(first) < len(ids) else ()):
             if first[one] != at:
                 before = self._where(start + first[one])
                 samples.fault(start + at, f"id {one!r} is there twice, first at {before}; expected each once")
