@@ -171,8 +171,8 @@ class TestNumbers:
             ("dataset_info.json", json.dumps({"features": {"labels": [LABEL]}})),
             (
                 "README.md",
-                "---\ndataset_info:\n  features:\n  - name: image\n    dtype: image\n  - name: labels\n"
-                "    sequence:\n      class_label:\n        names:\n          '0': cat\n          '1': dog\n---\nPets\n",
+                "---\ndataset_info:\n  features:\n  - name: image\n    dtype: image\n  - name: labels\n    sequence:\n"
+                "      class_label:\n        names:\n          '0': cat\n          '1': dog\n---\nPets\n",
             ),
             (
                 "README.md",
