@@ -107,6 +107,8 @@ def convert(document: Any, where: str, shape: type[Shape] | GenericAlias) -> Sha
         return msgspec.convert(document, type=shape)
     except msgspec.ValidationError as error:
         raise LabelError(f"{where}: {_told(error)}") from error
+    except UnicodeEncodeError as error:  # in a key, or where something else than text is expected
+        raise LabelError(f"{where}: {_half(error)}") from error
     except RecursionError as error:
         raise LabelError(f"{where}: nested too deeply; expected an annotation file") from error
 
@@ -142,8 +144,7 @@ def _parsed(data: bytes, path: Path, where: str) -> Any:
         byte = f"byte 0x{data[error.start]:02x} is not UTF-8; save the file as UTF-8 (it may be Windows-1252)"
         raise LabelError(f"{where}: {byte}" if single else undecodable(path)) from error
     except UnicodeEncodeError as error:
-        half = f"\\u{ord(error.object[error.start]):04x}"
-        raise LabelError(f"{where}: {half} is the half of a character; expected two such, or none") from error
+        raise LabelError(f"{where}: {_half(error)}") from error
     except json.JSONDecodeError as error:
         place = f"{where}: column {error.colno}" if single else f"{where}:{error.lineno}:{error.colno}"
         raise LabelError(f"{place}: no valid JSON: {error.msg}; is the file cut short?") from error
@@ -151,6 +152,10 @@ def _parsed(data: bytes, path: Path, where: str) -> Any:
         raise LabelError(f"{where}: nested too deeply; expected an annotation file") from error
     except ValueError as error:  # a number of thousands of digits
         raise LabelError(f"{where}: no valid JSON: {str(error).split(';')[0]}") from error
+
+
+def _half(error: UnicodeEncodeError) -> str:
+    return f"\\u{ord(error.object[error.start]):04x} is the half of a character; expected two such, or none"
 
 
 def _told(error: msgspec.ValidationError) -> str:

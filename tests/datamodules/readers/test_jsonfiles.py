@@ -131,6 +131,8 @@ class TestFaultsOfADocument:
         expected = "a.json: \\ud83d is the half of a character; expected two such, or none"
         assert fault('{"items": [{"id": "\\ud83d"}]}') == expected
         assert fault('{"items": [{"id": "\\uD83D and so on"}], "x": "\\ud83d\\ude00"}') == expected
+        for text in ('{"items": [], "\\udc80": 1}', '{"items": [{"id": 1, "score": "\\udc80"}]}'):
+            assert fault(text) == expected.replace("d83d", "dc80")
 
     @pytest.mark.parametrize("sign", ["[", '{"a":'])
     def test_endless_nesting_is_told(self, sign):
