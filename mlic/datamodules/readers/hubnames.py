@@ -12,7 +12,7 @@ from mlic.datamodules.readers.peek import head
 
 __all__ = ["names_beside", "names_in_features"]
 
-_MOST = 1 << 20  # bytes of a file that tells names
+_MOST = {".json": 1 << 24, ".md": 1 << 18}  # bytes of a file that are looked at; YAML takes its time
 _LAYERS = ("feature", "sequence", "list", "dtype", "class_label")  # what a list of ClassLabel lies in
 _DEEPEST = 8
 
@@ -81,7 +81,7 @@ def _is(item: object, column: str) -> bool:
 
 def _infos(path: Path) -> list[Mapping[str, Any]]:
     """Returns what a file says of the data set, or of each configuration of it; nothing if it says nothing."""
-    text = head(path, _MOST)
+    text = head(path, _MOST[path.suffix])
     if path.suffix == ".json":
         document = _json(text)
         found = [document, *document.values()] if isinstance(document, Mapping) else []

@@ -198,7 +198,7 @@ class TestNumbers:
             "---\ndataset_info: {features: {labels: {names: [1, 2]}}}\n---\n",
             "---\ndataset_info: {features: [{name: labels, dtype: {class_label: {names: {x: cat}}}}]}\n---\n",
             "no card",
-            "---\n" + "[" * 3000 + "\n---\n",
+            "---\n" + "[" * 1000 + "\n---\n",
         ],
     )
     def test_what_tells_none_is_passed_over(self, text):
@@ -322,7 +322,7 @@ class TestParquet:
         assert table.origins == dict.fromkeys(("cat", "dog"), "metadata.parquet:1")
 
     def test_more_rows_than_are_read_at_a_time(self):
-        path = write_parquet({"file_name": ["a.jpg", "b.jpg"] * 5000, "label": ["cat", "dog"] * 5000})
+        path = write_parquet({"file_name": ["a.jpg", "b.jpg"] * 2500, "label": ["cat", "dog"] * 2500})
         assert cells(ImageFolderReader(path).read()) == {"a.jpg": [1, 0], "b.jpg": [0, 1]}
 
     @pytest.mark.parametrize("kind", [pa.list_(pa.int64()), pa.list_(pa.int8(), 1), pa.large_list(pa.uint32())])
