@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -16,7 +16,6 @@ __all__ = ["CocoAnnotations", "CocoCategory", "CocoFile", "CocoImage", "Id", "fi
 
 Id = int | str
 
-_CROWD = attrgetter("iscrowd")
 _SPAN = 1 << 22  # of ids, up to which a table that holds them all is quicker than looking up each
 
 
@@ -98,35 +97,37 @@ def read_coco(path: Path, *, with_crowd: bool) -> CocoFile:
         LabelError: if it cannot be read, or is no such file; with the place in it.
     """
     # What most files hold is quicker to read.
-    kinds: list[type[_Numbered | _Annotation]] = [_NumberedWithCrowd if with_crowd else _Numbered, _Annotation]
+    kinds: list[type[Any]] = [_NumberedWithCrowd if with_crowd else _Numbered, _Annotation]
+    take = _with_crowd if with_crowd else _without_crowd
     for item in kinds:
-        found = read_in_parts(path, _Document, "annotations", item, _part)
+        found = read_in_parts(path, _Document, "annotations", item, take)
         if found is not None:
             document, parts = found
             return CocoFile(document.images, document.categories, _joined(parts))
     document = read_json(path, _Document)
-    annotations = None if document.annotations is None else _joined([_part(document.annotations)])
+    annotations = None if document.annotations is None else _joined([take(document.annotations)])
     return CocoFile(document.images, document.categories, annotations)
 
 
-def _part(annotations: Sequence[_Numbered | _Annotation]) -> CocoAnnotations:
-    count, first = len(annotations), annotations[0] if annotations else None
-    with_crowd = isinstance(first, _NumberedWithCrowd | _Annotation)
-    return CocoAnnotations(
-        _ids("image_id", annotations, isinstance(first, _Numbered)),
-        _ids("category_id", annotations, isinstance(first, _Numbered)),
-        np.fromiter(map(_CROWD, annotations), np.bool_, count) if with_crowd else np.zeros(count, np.bool_),
-    )
+def _without_crowd(annotations: Sequence[_Numbered | _Annotation]) -> CocoAnnotations:
+    return _arrays(annotations, np.zeros(len(annotations), np.bool_))
 
 
-def _ids(
-    key: str, annotations: Sequence[_Numbered | _Annotation], numbered: bool
-) -> Shaped[np.ndarray, " annotations"]:
-    get = attrgetter(key)
+def _with_crowd(annotations: Sequence[_NumberedWithCrowd | _Annotation]) -> CocoAnnotations:
+    return _arrays(annotations, np.array([bool(one.iscrowd) for one in annotations], np.bool_))
+
+
+def _arrays(annotations: Sequence[_Numbered | _Annotation], crowd: Bool[np.ndarray, " annotations"]) -> CocoAnnotations:
+    numbered = isinstance(next(iter(annotations), None), _Numbered)
+    images, categories = [one.image_id for one in annotations], [one.category_id for one in annotations]
+    return CocoAnnotations(_array(images, numbered), _array(categories, numbered), crowd)
+
+
+def _array(ids: Sequence[Id | None], numbered: bool) -> Shaped[np.ndarray, " annotations"]:
     try:
-        return np.fromiter(map(get, annotations), np.int64 if numbered else object, len(annotations))
+        return np.fromiter(ids, np.int64 if numbered else object, len(ids))
     except OverflowError:  # a number of more than 64 bits
-        return np.fromiter(map(get, annotations), object, len(annotations))
+        return np.fromiter(ids, object, len(ids))
 
 
 def _joined(parts: Sequence[CocoAnnotations]) -> CocoAnnotations:
