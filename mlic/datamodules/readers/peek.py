@@ -101,7 +101,7 @@ def entry_names(folder: Path) -> frozenset[str]:
     """Returns the names of what lies in a folder; none if it cannot be read."""
     try:
         return frozenset(entry.name for entry in folder.iterdir())
-    except OSError:
+    except (OSError, ValueError):  # a NUL in its name
         return frozenset()
 
 

@@ -17,6 +17,7 @@ __all__ = ["LabelFiles", "Paths", "images_below", "usual_entries"]
 log = logging.getLogger(__name__)
 
 _SIDES = ("train", "valid", "val", "test")
+_LONGEST = 1024  # characters of a path that may be of another machine
 _NAMES_OF_CLASSES = frozenset({"classes.txt", "labels.txt", "names.txt"})  # which some tools leave there
 
 
@@ -42,10 +43,11 @@ class Paths:
                 return os.path.normpath(found)
         # ../train/images starts from another folder than the file in some exports, /content/set/train/images from the
         # root of another machine. A single folder is too little to tell it by.
-        pieces = [piece for piece in text.split("/") if piece not in ("", ".", "..")]
-        rests = ["/".join(pieces[cut:]) for cut in range(len(pieces) - 1)]
-        for rest in (*rests, *(piece for piece in pieces[-1:] if piece.endswith(".txt") or len(pieces) == 1)):
-            if _leads_elsewhere(text) and os.path.exists(found := os.path.join(self._starts[0], rest)):  # noqa: PTH110, PTH118
+        leads_elsewhere = text.startswith(("../", "/")) or text[1:2] == ":"
+        rests = _rests(text) if leads_elsewhere and len(text) <= _LONGEST else []
+        for rest in rests:
+            enough = "/" in rest or rest.endswith(".txt") or rest == rests[0]
+            if enough and os.path.exists(found := os.path.join(self._starts[0], rest)):  # noqa: PTH110, PTH118
                 log.info("'%s' is not there, so it is taken to be %s", written, found)
                 return os.path.normpath(found)
         return None
@@ -70,10 +72,10 @@ class Paths:
 
     def _prefix(self, folder: str, name: str, beside: str) -> str | None:
         """Returns the folder that a list means, relative to the root; None if there is none."""
+        if len(folder) > _LONGEST:
+            return None
         starts = list(dict.fromkeys((*self._starts, beside)))
-        pieces = [piece for piece in folder.split("/") if piece not in ("", ".", "..")]
-        rests = ["/".join(pieces[cut:]) for cut in range(len(pieces) + 1)]
-        for written in dict.fromkeys((folder, *rests)):
+        for written in dict.fromkeys((folder, *_rests(folder), "")):
             for start in starts:
                 found = os.path.normpath(os.path.join(start, written))  # noqa: PTH118
                 if fold_suffix(name) in self._listing(found):
@@ -88,8 +90,10 @@ class Paths:
         return self._listings[folder]
 
 
-def _leads_elsewhere(text: str) -> bool:
-    return text.startswith(("../", "/")) or text[1:2] == ":"
+def _rests(path: str) -> list[str]:
+    """Returns what remains of a path as more and more of its first folders are taken off."""
+    pieces = [piece for piece in path.split("/") if piece not in ("", ".", "..")]
+    return ["/".join(pieces[cut:]) for cut in range(len(pieces))]
 
 
 def images_below(folder: str) -> Iterator[str]:

@@ -474,6 +474,15 @@ class TestFaultsOfTheConfiguration:
         assert lines[0] == f"coco8/train.txt:3: no image 'images/train/z.jpg' below coco8; {there}"
         assert lines[1].startswith("coco8/train.txt:4: image 'https://host/z.jpg' is a URI, and nothing is downloaded")
 
+    def test_endless_paths_take_no_time(self):
+        write(SET / "train.txt", f"{'a/' * 300_000}a.jpg\n{'b' * 300_000}/a.jpg\n\0/a.jpg\nimages/\0.jpg\n")
+        write(CONFIG, "train: train.txt\nnames: [cat, big dog, no]")
+        assert faults()[-1] == "5 faults in all"
+        write(CONFIG, f"train: /{'a/' * 300_000}\nnames: [cat, big dog, no]")
+        assert fault().startswith("coco8/data.yaml: none of its train, val and test is there")
+        write(CONFIG, 'train: "a\\0b"\npath: "\\0"\nnames: [cat, big dog, no]')
+        assert fault().startswith("coco8/data.yaml: none of its train, val and test is there")
+
     def test_what_lies_outside_the_data_root_is_refused(self):
         add("images/a.jpg", "0 0 0 1 1", folder="other")
         write(CONFIG, "train: ../other/images\nnames: [cat, big dog, no]")
