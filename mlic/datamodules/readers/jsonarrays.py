@@ -1,7 +1,8 @@
 """JSON documents with one long array, read a part at a time, so that they need not fit into memory."""
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -15,7 +16,8 @@ __all__ = ["read_in_parts"]
 _BOM = b"\xef\xbb\xbf"
 _SIZE = 1 << 18  # bytes of a part: what is made of it fits into the cache of a processor
 _TRIES = 8
-_BETWEEN = re.compile(rb"\s*,\s*(?=\{)")
+_NEAR = 1 << 12  # bytes from the end of a window in which an item mostly begins
+_BETWEEN = re.compile(rb"\}\s*,\s*(?=\{)")
 _LAST = re.compile(rb"\}\s*\]")
 _NOTHING_LEFT = re.compile(rb"\s*\]")
 _STAND_IN = b"[\t \n \r \t]"  # an empty array as nobody writes it
@@ -111,10 +113,10 @@ def _part(window: bytes, decoder: "msgspec.json.Decoder[list[Item]]") -> tuple[l
     What is valid between brackets is cut between items: had the cut been within one, or within a text, that would be
     left open. So a cut need only be likely.
     """
-    for cut, rest in islice(_cuts(window), _TRIES):
-        items = _decoded(window[:cut], decoder)
+    for match in _cuts(window):
+        items = _decoded(window[: match.start() + 1], decoder)
         if items is not None:
-            return items, rest, False
+            return items, match.end(), False
     for match in islice(_LAST.finditer(window), _TRIES):
         items = _decoded(window[: match.start() + 1], decoder)
         if items is not None:
@@ -122,13 +124,13 @@ def _part(window: bytes, decoder: "msgspec.json.Decoder[list[Item]]") -> tuple[l
     return None
 
 
-def _cuts(window: bytes) -> Iterator[tuple[int, int]]:
-    """Yields where an item seems to end and where the next one begins, the last first."""
-    end = len(window)
-    while (end := window.rfind(b"}", 0, end)) >= 0:
-        match = _BETWEEN.match(window, end + 1)
-        if match is not None:
-            yield end + 1, match.end()
+def _cuts(window: bytes) -> list[re.Match[bytes]]:
+    """Returns the last few places where one item seems to end and the next one to begin, the last first."""
+    for start in (max(0, len(window) - _NEAR), 0):
+        found = deque(_BETWEEN.finditer(window, start), _TRIES)
+        if found:
+            return list(reversed(found))
+    return []
 
 
 def _decoded(items: bytes, decoder: "msgspec.json.Decoder[list[Item]]") -> list[Item] | None:
