@@ -63,7 +63,7 @@ def test_the_first_example_needs_no_more_than_a_path(name):
 
 def test_every_command_of_the_page_works(colours, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(colours)
-    found = re.findall(r"^mlic .*$", TEXT, re.MULTILINE)
+    found = re.findall(r"^mlic data .*$", TEXT, re.MULTILINE)
     assert found
     for command in found:
         words = [word.replace("OUT", str(tmp_path)) for word in shlex.split(command.split("  #")[0])[1:]]

@@ -13,7 +13,7 @@ __all__ = ["write"]
 def write(table: LabelTable, output: Path) -> Written:
     """Writes 1 present, 0 absent, a blank for unknown, and soft labels as numbers; groups have a column of their own.
 
-    Where no cell at all is 0 a blank could be taken for it, so unknown is then written as `?`.
+    Where perhaps no cell at all is 0, a blank could be taken for it, so unknown is then written as `?`.
     """
     written = Written("csv")
     header = [_unused("image", table), *table.classes]
@@ -24,11 +24,13 @@ def write(table: LabelTable, output: Path) -> Written:
         written.init_args["group_column"] = header[-1]
     if table.is_soft:
         written.init_args["soft"] = True
-    unknown = "" if table.negatives().any() else "?"
+    unknown = "" if table.negatives().any() and not table.is_soft else "?"
     words = {-1.0: unknown, 0.0: "0", 1.0: "1"}
     with output.open("w", encoding="utf-8", newline="") as stream:
+        # What separates the cells is found out from the header, where a name may hold another separator.
+        torn = any(mark in name for name in header for mark in ";\t")
+        csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL if torn else csv.QUOTE_MINIMAL).writerow(header)
         lines = csv.writer(stream, lineterminator="\n")
-        lines.writerow(header)
         for row, (path, labels) in enumerate(rows(table)):
             cells = [words[value] if value in words else str(shortest(value)) for value in labels.tolist()]
             groups = [] if table.groups is None else [table.groups[row]]

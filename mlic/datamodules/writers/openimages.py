@@ -6,13 +6,24 @@ from pathlib import Path
 import numpy as np
 
 from mlic.datamodules.writers.base import Written, lost_groups, rows, stem, without_soft
+from mlic.errors import LabelError
 from mlic.labels import LabelTable
 
 __all__ = ["write"]
 
 
 def write(table: LabelTable, output: Path) -> Written:
-    """Writes a row for each known label: the image without suffix, `verification`, the class, and 1 or 0."""
+    """Writes a row for each known label: the image without suffix, `verification`, the class, and 1 or 0.
+
+    Raises:
+        LabelError: if an image lies in a folder below the root or is no .jpg, which an ImageID cannot tell.
+    """
+    for path in table.paths:
+        if "/" in path or not path.endswith(".jpg"):
+            raise LabelError(
+                f"{table.source}: image '{path}' has no ImageID: Open Images has .jpg files in one folder; choose "
+                "another format"
+            )
     written = Written("openimages")
     table = without_soft(table, written)
     lost_groups(table, written)

@@ -25,9 +25,9 @@ SAYS_UNKNOWN = {"csv", "coco", "jsonl", "openimages"}
 
 
 @st.composite
-def tables(draw, values=(1, 0, -1), soft=False):
+def tables(draw, values=(1, 0, -1), soft=False, folders=("", "sub/")):
     names = draw(st.lists(NAMES, min_size=1, max_size=5, unique=True))
-    paths = [f"{folder}{stem}.jpg" for folder in ("", "sub/") for stem in STEMS]
+    paths = [f"{folder}{stem}.jpg" for folder in folders for stem in STEMS]
     paths = draw(st.lists(st.sampled_from(paths), min_size=1, max_size=8, unique=True))
     cells = st.sampled_from([*values, *([0.25, 0.9] if soft else [])])
     labels = [[draw(cells) for _ in names] for _ in paths]
@@ -62,8 +62,9 @@ def cells(table):
 
 @pytest.mark.parametrize("name", _FORMATS)
 @settings(max_examples=40)
-@given(table=tables(values=(1, 0)))
-def test_known_labels_come_back_from_every_format(name, table):
+@given(data=st.data())
+def test_known_labels_come_back_from_every_format(name, data):
+    table = data.draw(tables(values=(1, 0), folders=("",) if name == "openimages" else ("", "sub/")))
     found, lost = there_and_back(name, table)
     assert found.classes == table.classes
     assert list(found.paths) == list(table.paths)
@@ -81,7 +82,7 @@ def test_unknown_labels_come_back_where_the_format_has_a_word_for_them(name, tab
 
 
 @settings(max_examples=40)
-@given(table=tables())
+@given(table=tables(folders=("",)))
 def test_open_images_holds_all_but_the_unlabelled_images(table):
     if not table.num_labelled:
         return
@@ -147,6 +148,13 @@ def test_groups_come_back_from_csv_and_are_said_to_be_lost_elsewhere(name):
 def test_a_csv_whose_classes_are_called_like_its_own_columns_comes_back():
     table = LabelTable.from_present(["a.jpg", "b.jpg"], ["image", "path", "labels"], [["image"], []], root=Path())
     assert cells(there_and_back("csv", table)[0]) == cells(table)
+
+
+@pytest.mark.parametrize("path", ["sub/a.jpg", "a.png"])
+def test_open_images_refuses_images_that_have_no_image_id(path):
+    table = LabelTable.from_present([path], ["cat"], [["cat"]], root=Path(), source="x")
+    with pytest.raises(LabelError, match="has no ImageID: Open Images has"):
+        there_and_back("openimages", table)
 
 
 def test_fiftyone_refuses_images_that_differ_in_their_suffix_only():
