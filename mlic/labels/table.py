@@ -12,6 +12,7 @@ import numpy.typing as npt
 from jaxtyping import Bool, Int8, Int64, Shaped
 
 from mlic.errors import Faults, LabelError
+from mlic.labels.blocks import BlockCells
 from mlic.labels.cells import (
     Lister,
     check_fractions,
@@ -27,8 +28,6 @@ from mlic.labels.cells import (
 from mlic.strings import Indices, Strings, gather, offsets_of, position, positions
 
 __all__ = ["LabelTable"]
-
-_BLOCK_CELLS = 1 << 24  # of a dense matrix that are looked at a time
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -152,21 +151,41 @@ class LabelTable:
         if labels.shape != (len(paths), len(names)):
             expected = f"{len(paths)} paths by {len(names)} classes"
             raise LabelError(f"{prefix(source)}the matrix of labels is {list(labels.shape)}; expected {expected}")
-        fill, counts = np.zeros(len(paths), np.int8), np.zeros(len(paths), np.int64)
-        all_columns, all_values = [np.empty(0, smallest(len(names)))], [np.empty(0, labels.dtype)]
-        step = max(1, _BLOCK_CELLS // max(1, len(names)))
-        for start in range(0, len(paths), step):
-            block, at = labels[start : start + step], slice(start, start + step)
-            fill[at] = -((block == -1).sum(axis=1) * 2 > len(names)).astype(np.int8)
-            listed = block != fill[at, None]
-            values = block[listed]
-            check_values(values, source)
-            counts[at] = listed.sum(axis=1)
-            all_columns.append(np.nonzero(listed)[1].astype(smallest(len(names))))
-            all_values.append(values)
-        columns, values = np.concatenate(all_columns), stored(np.concatenate(all_values))
+        return cls.from_blocks(paths, names, [labels], root=root, groups=groups, origins=origins, source=source)
+
+    @classmethod
+    def from_blocks(
+        cls,
+        paths: Iterable[str],
+        classes: Iterable[str],
+        blocks: Iterable[Shaped[np.ndarray, "rows classes"]],
+        *,
+        root: Path,
+        groups: Iterable[str] | None = None,
+        origins: Mapping[str, str] | None = None,
+        source: str = "",
+    ) -> "LabelTable":
+        """Makes a table from a matrix as `from_dense` takes it, in blocks of rows, which nobody need hold at once.
+
+        Raises:
+            LabelError: as `from_dense`.
+        """
+        paths, names = Strings(paths), tuple(classes)
+        cells = BlockCells(len(names), source)
+        for block in blocks:
+            cells.add(block)
+        check_length("rows of labels", len(cells.fill), paths, source)
         return cls._assemble(
-            paths, names, counts, columns, values, fill, root=root, groups=groups, origins=origins, source=source
+            paths,
+            names,
+            cells.counts,
+            cells.columns,
+            cells.values,
+            cells.fill,
+            root=root,
+            groups=groups,
+            origins=origins,
+            source=source,
         )
 
     @classmethod

@@ -2,15 +2,17 @@
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlic.datamodules.readers.onehot import Spellings
+from mlic.datamodules.readers.rows import Row
+from mlic.datamodules.readers.spellings import Spellings
 from mlic.errors import Faults, LabelError, did_you_mean
 from mlic.suffixes import is_image
 
-__all__ = ["Columns", "Layout", "Row"]
+__all__ = ["Columns", "Layout"]
 
 log = logging.getLogger(__name__)
 
@@ -19,9 +21,6 @@ _IMAGE_COLUMNS = (
     *("imageid", "image_id", "img", "img_path"),
 )
 _LABEL_COLUMNS = ("label", "labels", "tags", "finding labels", "classes")
-
-Row = tuple[int, list[str]]
-"""The line a row starts on, and its cells."""
 
 
 @dataclass(frozen=True)
@@ -38,20 +37,33 @@ class Layout:
     image_hint: str
     """What to add to the fault of a missing image."""
 
+    @property
+    def block(self) -> tuple[int, int] | None:
+        """How many columns come before and after those of the classes, if these stand together in order."""
+        if not self.class_columns:
+            return None
+        first, count = self.class_columns[0], len(self.class_columns)
+        together = self.class_columns == list(range(first, first + count))
+        return (first, len(self.header) - first - count) if together else None
+
 
 @dataclass(frozen=True)
 class Columns:
-    """What the user said about the columns of `path`; the arguments are those of `CsvReader`."""
+    """What is told about the columns of `path`; the arguments are those of `CsvReader`.
+
+    What is `skipped` is ignored as what is `ignored`, but need not be there.
+    """
 
     path: Path
     image_column: str | None
     label_column: str | None
     group_column: str | None
     ignored: Sequence[str]
+    skipped: Sequence[str]
     classes: Sequence[str] | None
     spellings: Spellings
 
-    def layout(self, line: int, cells: list[str], rows: Sequence[Row]) -> Layout:
+    def layout(self, line: int, cells: Sequence[str], rows: Sequence[Row]) -> Layout:
         """Finds out what the columns are.
 
         Args:
@@ -69,8 +81,9 @@ class Columns:
             header.pop()
         self._check_header(header, where, faults)
         group = None if self.group_column is None else header.index(self.group_column)
-        taken = {group, *(header.index(name) for name in self.ignored if name in header)}
-        image = self._find_image(header, rows, where, taken, faults)
+        taken = {group, *(header.index(name) for name in (*self.ignored, *self.skipped) if name in header)}
+        look_so = [column for column in range(len(header)) if _holds_images(rows, column)]
+        image = self._find_image(header, rows, where, taken, look_so, faults)
         taken.add(image)
         if 0 not in taken and _is_unnamed(header[0]) and self.label_column != header[0]:
             log.info("%scolumn 1, '%s', is ignored: it is no class, but an index as pandas writes it", where, header[0])
@@ -80,8 +93,8 @@ class Columns:
         columns = self._class_columns(header, columns, where, faults) if label is None else []
         faults.raise_if_any()
         classes = tuple(header[column] for column in columns)
-        others = [name for at, name in enumerate(header) if name and at != image and _holds_images(rows, at)]
-        hint = f"; or give image_column: '{others[0]}'" if others and not _holds_images(rows, image) else ""
+        others = [header[at] for at in look_so if header[at] and at != image]
+        hint = f"; or give image_column: '{others[0]}'" if others and image not in look_so else ""
         return Layout(line, header, image, group, label, columns, classes, hint)
 
     def _check_header(self, header: list[str], where: str, faults: Faults) -> None:
@@ -99,14 +112,20 @@ class Columns:
         faults.raise_if_any()
 
     def _find_image(
-        self, header: list[str], rows: Sequence[Row], where: str, taken: set[int | None], faults: Faults
+        self,
+        header: list[str],
+        rows: Sequence[Row],
+        where: str,
+        taken: set[int | None],
+        look_so: Sequence[int],
+        faults: Faults,
     ) -> int:
         if self.image_column is not None:
             return header.index(self.image_column)
         free = [column for column in range(len(header)) if column not in taken]
         # A class may be called "path": its cells are labels.
         known = [at for at in free if header[at].casefold() in _IMAGE_COLUMNS and self._holds_text(rows, at)]
-        look_so = [at for at in free if _holds_images(rows, at)]
+        look_so = [at for at in look_so if at in free]
         named = [at for at in look_so if at in known or header[at].casefold() == "name"] or known
         if named:
             return named[0]
@@ -174,13 +193,14 @@ class Columns:
 
 
 def _cells(rows: Sequence[Row], column: int) -> list[str]:
-    return [cells[column] for _, cells in rows if column < len(cells)]
+    return [cells[column] for _, cells, _ in rows if column < len(cells)]
 
 
 def _holds_images(rows: Sequence[Row], column: int) -> bool:
     """Says whether most cells look like image files."""
     cells = _cells(rows, column)
-    return sum(is_image(cell.strip()) for cell in cells) * 2 > len(cells)
+    # The cells of a class are a few different ones.
+    return sum(count for cell, count in Counter(cells).items() if is_image(cell.strip())) * 2 > len(cells)
 
 
 def _is_blank(rows: Sequence[Row], column: int) -> bool:

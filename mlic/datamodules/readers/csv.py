@@ -1,25 +1,33 @@
 """`CsvReader`: labels in a table, with a column a class or a column that lists labels."""
 
-import csv
-import re
-from array import array
-from collections.abc import Iterable, Iterator
+import logging
+import posixpath
+from collections.abc import Iterable, Sequence
 from itertools import chain, islice
 from pathlib import Path
 
 from mlic.datamodules.readers.base import LabelReader
-from mlic.datamodules.readers.columns import Columns, Layout, Row
+from mlic.datamodules.readers.columns import Columns, Layout
+from mlic.datamodules.readers.foreign import is_foreign
 from mlic.datamodules.readers.imagefiles import ImageFiles
 from mlic.datamodules.readers.labellists import LabelLists
-from mlic.datamodules.readers.onehot import CellValue, OneHotCells, Spellings
-from mlic.datamodules.readers.text import open_text, undecodable
+from mlic.datamodules.readers.onehot import OneHotCells
+from mlic.datamodules.readers.packing import Packer
+from mlic.datamodules.readers.presets import Preset, preset_named, preset_of
+from mlic.datamodules.readers.rowimages import RowImages
+from mlic.datamodules.readers.rows import Row, Rows
+from mlic.datamodules.readers.spellings import CellValue, Spellings, Uncertain
+from mlic.datamodules.readers.text import open_text
 from mlic.errors import Faults, LabelError
 from mlic.labels import LabelTable
 
 __all__ = ["CsvReader"]
 
-_SEPARATORS = ",;\t"
+log = logging.getLogger(__name__)
+
 _LOOKED_AT = 1000  # rows that tell what the columns are
+_FEW = 100  # rows that tell which words occur
+_ROBOFLOW = "_classes.csv"
 
 
 class CsvReader(LabelReader):
@@ -27,20 +35,31 @@ class CsvReader(LabelReader):
 
     One column a class (`image,cat,dog` / `a.jpg,1,0`): 1, true and yes are present, 0, false and no absent; a blank,
     `?` and NaN unknown. An image whose cells are all unknown is unlabelled. `-1`, and a blank where no cell at all is
-    absent, are refused until `negative_value` or `unknown_value` says what they mean. Each column is a class, in the
-    order of the header, except for the image's, the group's and those of `ignore_columns`. Rows of one image complete
-    each other and must not contradict.
+    absent, are refused until `uncertain`, `negative_value` or `unknown_value` says what they mean. Each column is a
+    class, in the order of the header, except for the image's, the group's and those of `ignore_columns`. Rows of one
+    image complete each other and must not contradict.
 
-    One column that lists labels (`image,labels` / `a.jpg,"cat,dog"`): what is not listed is absent, and so is a class
-    that the training file names and this one never does; a blank cell and `No Finding` are a labelled image without
-    any class, `?` and NaN an unlabelled one, and None, null and N/A are refused until `negative_value` or
-    `unknown_value` says what they mean. Classes are sorted by name. Rows of one image are united. Other columns are not
-    read.
+    One column that lists labels (`image,labels` / `a.jpg,"cat,dog"`, or a row for each label): what is not listed is
+    absent, and so is a class that the training file names and this one never does; a blank cell and `No Finding` are a
+    labelled image without any class, `?` and NaN an unlabelled one, and None, null and N/A are refused until
+    `negative_value` or `unknown_value` says what they mean. Classes are sorted by name. Rows of one image are united.
+    Other columns are not read.
 
     Rows whose cells are all blank say nothing. A first column without a name, as pandas writes its index, is ignored.
 
     Names map to classes exactly, after spaces around them are stripped. A name that is not among `classes`, where they
     are given, is an error with its line. An image without a row is not part of the table.
+
+    A preset is what is known of a public data set: its columns and classes, what separates its labels, what -1 means,
+    what its groups are (patients; the versions of one photograph), where its images are. It applies by itself to a
+    header that no other file has, which the log tells, and otherwise if it is named; what is given beside it wins.
+
+    - `chestxray14`: the 14 classes of `Finding Labels`; `No Finding` is none of them.
+    - `chexpert`: the 14 observations, `No Finding` among them; -1 (uncertain) and a blank (not mentioned) are unknown.
+      The paper's baselines: `uncertain` for -1, `negative_value: ''` for a blank.
+    - `celeba`: the 40 attributes of `list_attr_celeba.csv`, where -1 is absent.
+    - `roboflow`: `_classes.csv`; `path` may be the folder that holds it.
+    - `planet`: Kaggle's Planet, image names without `.jpg` and labels with spaces between them. To be named.
 
     Args:
         path: the file, UTF-8; cells are separated by `,`, `;` or a tab, or as a first line such as `sep=;` says.
@@ -50,15 +69,21 @@ class CsvReader(LabelReader):
             classes, if its cells are not 1 and 0.
         delimiter: between the labels of a cell, a space for any white space; by default `,`, `|` or `;`, whichever
             occurs, if only one does; a cell such as `['cat', 'dog']` is then a list in the notation of Python or JSON.
-        ignore_columns: columns that are no classes.
+        ignore_columns: columns that are no classes, beside those that a preset knows.
         group_column: what a split must not tear apart, such as the patient.
         negative_value: another spelling of absent, such as -1; "" makes blank cells absent.
         unknown_value: another spelling of unknown, such as -1.
+        uncertain: what -1 means: `ignore` (unknown), `positive` (present), `negative` (absent); or class -> one of
+            these. In classes that are not named it means what `negative_value`, `unknown_value` or the preset says.
+        soft: whether numbers between 0 and 1 are soft labels: how probable it is that the class is present.
         classes: the classes in order, all of them; by default those that the file names.
-        root: the folder that image paths start from; by default the folder of the file.
+        preset: chestxray14, chexpert, celeba, roboflow or planet.
+        root: the folder that image paths start from; by default the first of the folder of the file, `images` in it,
+            the folder above and `images` in that, and one called as the file, that has most of the first images.
+        uri_prefix: what URIs of images begin with, such as `s3://bucket/`, to the local folder that holds the same.
 
     Raises:
-        LabelError: by `read`, with all faults of the file, each with its line.
+        LabelError: by `read`, with all faults of the file, each with its line, and the table of what is right.
     """
 
     def __init__(
@@ -71,188 +96,178 @@ class CsvReader(LabelReader):
         group_column: str | None = None,
         negative_value: CellValue | None = None,
         unknown_value: CellValue | None = None,
+        uncertain: str | dict[str, str] | None = None,
+        soft: bool = False,
         classes: list[str] | None = None,
+        preset: str | None = None,
         root: Path | None = None,
+        uri_prefix: dict[str, Path] | None = None,
     ) -> None:
         self._path = Path(path)
-        self._delimiter = delimiter
+        self._image_column, self._label_column, self._group_column = image_column, label_column, group_column
+        self._delimiter, self._ignored, self._classes = delimiter, ignore_columns or [], classes
         self._negative_value, self._unknown_value = negative_value, unknown_value
         self._spellings = Spellings(negative_value, unknown_value)
-        self._columns = Columns(
-            self._path, image_column, label_column, group_column, ignore_columns or [], classes, self._spellings
-        )
-        self._classes = classes
-        self._root = self._path.parent if root is None else Path(root)
+        self._uncertain, self._soft = uncertain, soft
+        if isinstance(uncertain, str) and self._spellings.minus_one is not None:
+            raise LabelError(f"uncertain is {uncertain!r}, and another option says what -1 means too; give one of them")
+        Uncertain(uncertain)  # raises if it says something else
+        self._preset = None if preset is None else preset_named(preset)
+        self._root, self._uri_prefix = root, uri_prefix
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
-        """Says whether `path` is a file whose name ends with `.csv` or `.tsv`."""
-        return path.suffix.lower() in (".csv", ".tsv") and path.is_file()
+        """Says whether `path` is a `.csv` or `.tsv` file of no other format, or a folder with a `_classes.csv`."""
+        if path.is_dir():
+            return (path / _ROBOFLOW).is_file()
+        return path.suffix.lower() in (".csv", ".tsv") and path.is_file() and not is_foreign(path)
 
     def read(self) -> LabelTable:
         """Returns the table; a row an image, in the order of the file."""
-        faults = Faults()
-        with open_text(self._path) as stream:
-            rows = _rows(stream, self._path, faults)
-            header_line, header = next(rows, (1, []))
-            if not header:
+        path, faults = _file(self._path), Faults()
+        with open_text(path) as stream:
+            rows = Rows(stream, path, faults)
+            if not rows.header:
                 faults.raise_if_any()
-                raise LabelError(f"{self._path}: the file is empty; expected a header and a row an image")
-            rows = ((line, cells) for line, cells in rows if any(map(str.strip, cells)))
-            first = list(islice(rows, _LOOKED_AT))
-            layout = self._columns.layout(header_line, header, first)
-            images = _Images(self._path, self._root, layout)
-            body = images.check(chain(first, rows), faults)
+                raise LabelError(f"{path}: the file is empty; expected a header and a row an image")
+            preset = self._find_preset(path, rows)
+            body = iter(rows)
+            first = list(islice(body, _LOOKED_AT))
+            layout = self._columns(path, preset).layout(rows.header_line, rows.header, first)
+            images = self._images(path, layout, preset, first)
             if layout.label is None:
-                return self._read_one_hot(body, layout, images, faults)
-            return self._read_lists(body, layout, images, faults)
+                return self._read_one_hot(path, rows, first, layout, preset, images, faults)
+            return self._read_lists(path, chain(first, body), layout, preset, images, faults)
 
-    def _read_one_hot(
-        self, rows: Iterable[tuple[int, int, list[str]]], layout: Layout, images: "_Images", faults: Faults
-    ) -> LabelTable:
-        cells = OneHotCells(self._path, layout.class_columns, layout.classes, self._spellings)
-        for line, image, row in rows:
-            cells.add(line, image, row)
-        paths = images.paths
-        labels = cells.labels(paths, faults)
-        faults.raise_if_any()
-        origins = dict.fromkeys(layout.classes, f"{self._path}:{layout.line}")
-        return LabelTable.from_dense(
-            paths,
-            layout.classes,
-            labels,
-            root=self._root,
-            groups=images.groups,
-            origins=origins,
-            source=str(self._path),
+    def _find_preset(self, path: Path, rows: Rows) -> Preset:
+        if self._preset is not None:
+            return self._preset
+        name = preset_of(path, rows.header)
+        if name is None:
+            return Preset()
+        preset = preset_named(name)
+        if self._image_column not in (None, preset.image_column) or self._label_column not in (
+            None,
+            preset.label_column,
+        ):
+            return Preset()
+        log.info("%s:%d: read with preset: %s: %s", path, rows.header_line, name, preset.summary)
+        return preset
+
+    def _columns(self, path: Path, preset: Preset) -> Columns:
+        classes: Sequence[str] | None = self._classes
+        if classes is None and preset.classes is not None:
+            classes = [name for name in preset.classes if name not in self._ignored]
+        group = self._group_column or preset.group_column
+        return Columns(
+            path,
+            self._image_column or preset.image_column,
+            self._label_column or preset.label_column,
+            group,
+            self._ignored,
+            [name for name in preset.ignore_columns if name != group],
+            classes,
+            self._spellings,
         )
 
+    def _images(self, path: Path, layout: Layout, preset: Preset, first: Sequence[Row]) -> RowImages:
+        beside = path.parent
+        forms = preset.path_forms(beside)
+        # What leads out of the folder of the file says nothing about where the others start from.
+        paths = [cells[layout.image].strip() for _, cells, _ in first if layout.image < len(cells)]
+        paths = [form(written) for written in paths if not _leads_out(written) for form in forms]
+        guesses = [*preset.guesses, "images", "../images", path.stem, f"{path.stem}_images"]
+        if any("/" in written or "\\" in written for written in paths):
+            guesses.append("..")
+        files = ImageFiles.locate(self._root, beside, paths, guesses=guesses, uri_prefix=self._uri_prefix)
+        return RowImages(path, layout, files, forms, preset.group)
+
+    def _read_one_hot(
+        self,
+        path: Path,
+        rows: Rows,
+        first: Sequence[Row],
+        layout: Layout,
+        preset: Preset,
+        images: RowImages,
+        faults: Faults,
+    ) -> LabelTable:
+        uncertain = self._meaning_of_minus_one(preset)
+        faults.extend(f"{path}:{layout.line}: {text}" for text in uncertain.strangers(layout.classes))
+        seen = (cells[at] for _, cells, _ in first[:_FEW] for at in layout.class_columns if at < len(cells))
+        packer = Packer(rows.separator, len(layout.classes), self._spellings, seen)
+        others = rows if layout.block is None else rows.packed(*layout.block, packer)
+        cells = OneHotCells(path, layout, self._spellings, uncertain, self._soft, packer)
+        for row in images.check(chain(first, others), faults):
+            cells.add(*row)
+        paths = images.paths
+        table = LabelTable.from_blocks(
+            paths,
+            layout.classes,
+            cells.labels(paths, faults),
+            root=images.root,
+            groups=images.groups,
+            origins=dict.fromkeys(layout.classes, f"{path}:{layout.line}"),
+            source=str(path),
+        )
+        faults.raise_if_any(table if paths else None)
+        return table
+
+    def _meaning_of_minus_one(self, preset: Preset) -> Uncertain:
+        if self._spellings.minus_one is not None or isinstance(self._uncertain, str):
+            return Uncertain(self._uncertain, self._spellings.minus_one)
+        return Uncertain(self._uncertain, Uncertain(preset.uncertain).codes([""])[0])
+
     def _read_lists(
-        self, rows: Iterable[tuple[int, int, list[str]]], layout: Layout, images: "_Images", faults: Faults
+        self, path: Path, rows: Iterable[Row], layout: Layout, preset: Preset, images: RowImages, faults: Faults
     ) -> LabelTable:
         column = layout.label or 0
+        name = layout.header[column]
+        for option, given in (("uncertain", self._uncertain is not None), ("soft", self._soft)):
+            if given:
+                faults.add(f"{path}:{layout.line}: {option} is about a column a class, but '{name}' lists labels")
         values = (None if value is None else str(value) for value in (self._negative_value, self._unknown_value))
-        cells = LabelLists(self._path, layout.header[column], self._delimiter, self._classes, *values)
-        for line, image, row in rows:
+        classes = self._classes or preset.classes
+        cells = LabelLists(path, name, self._delimiter or preset.delimiter, classes, *values)
+        for line, image, row, _ in images.check(rows, faults):
             cells.add(line, image, row[column])
-        lists = cells.lists(len(images.paths), faults)
-        faults.raise_if_any()
-        if lists is None or not lists.classes:
-            raise LabelError(f"{self._path}: column '{layout.header[column]}' names no class; expected some labels")
-        return LabelTable.from_cells(
-            images.paths,
+        paths = images.paths
+        lists = cells.lists(len(paths), faults)
+        if lists is None or not lists.classes or not paths:
+            faults.raise_if_any()
+            raise LabelError(f"{path}: column '{name}' names no class; expected some labels")
+        table = LabelTable.from_cells(
+            paths,
             lists.classes,
             lists.rows,
             lists.columns,
             lists.rows * 0 + 1,
             lists.fill,
-            root=self._root,
+            root=images.root,
             groups=images.groups,
             origins=lists.origins,
-            source=str(self._path),
+            source=str(path),
             open_vocabulary=True,
         )
+        faults.raise_if_any(table)
+        return table
 
 
-class _Images:
-    """The images of the rows, each once."""
+def _file(path: Path) -> Path:
+    """Returns the file that a path stands for: in a folder, Roboflow's.
 
-    def __init__(self, path: Path, root: Path, layout: Layout) -> None:
-        self._path, self._layout, self._files = path, layout, ImageFiles(root, path.parent)
-        self._number: dict[str, int] = {}
-        self._lines = array("q")
-        self.groups: list[str] | None = None if layout.group is None else []
-
-    @property
-    def paths(self) -> list[str]:
-        """The paths relative to the root, in the order in which they came."""
-        return list(self._number)
-
-    def check(self, rows: Iterable[Row], faults: Faults) -> Iterator[tuple[int, int, list[str]]]:
-        """Yields the rows of the right width, each with its line and the number of its image, or -1 for a faulty one.
-
-        Raises:
-            LabelError: if there are no rows.
-        """
-        width, line = len(self._layout.header), 0
-        for line, cells in rows:
-            if len(cells) != width and not self._trim(cells, width):
-                faults.add(f"{self._path}:{line}: {len(cells)} cells, but the header names {width} columns")
-                continue
-            try:
-                image = self._image(line, cells, faults)
-            except LabelError as error:
-                faults.add(f"{self._path}:{line}: {error}")
-                image = -1
-            yield line, image, cells
-        if not line:
-            faults.raise_if_any()
-            raise LabelError(f"{self._path}: no sample below the header; expected a row an image")
-
-    def _trim(self, cells: list[str], width: int) -> bool:
-        """Takes blank cells off the end that have no column; says whether that made the row fit."""
-        if any(cell.strip() for cell in cells[width:]):
-            return False
-        del cells[width:]
-        return len(cells) == width
-
-    def _image(self, line: int, cells: list[str], faults: Faults) -> int:
-        written = cells[self._layout.image].strip()
-        if not written:
-            raise LabelError(f"column '{self._layout.header[self._layout.image]}' is blank; expected an image")
-        try:
-            path = self._files.find(written)
-        except LabelError as error:
-            raise LabelError(f"{error}{self._layout.image_hint}") from error
-        number = self._number.setdefault(path, len(self._number))
-        if number == len(self._lines):
-            self._lines.append(line)
-            if self.groups is not None and self._layout.group is not None:
-                self.groups.append(cells[self._layout.group].strip())
-        elif self.groups is not None and self._layout.group is not None:
-            here, there = cells[self._layout.group].strip(), self.groups[number]
-            if here != there:
-                faults.add(
-                    f"{self._path}:{line}: image '{path}' is in group '{here}', but in '{there}' on line "
-                    f"{self._lines[number]}; expected one group"
-                )
-        return number
+    Raises:
+        LabelError: if it is a folder without that file; with those in the folders in it, which are the sides of an
+            export.
+    """
+    if not path.is_dir() or (path / _ROBOFLOW).is_file():
+        return path / _ROBOFLOW if path.is_dir() else path
+    inside = sorted(path.glob(f"*/{_ROBOFLOW}")) or sorted(path.glob("*.csv"))[:5]
+    if not inside:
+        return path  # which cannot be read
+    raise LabelError(f"{path}: is a folder; name the annotation file in it: {' or '.join(map(str, inside))}")
 
 
-def _rows(stream: Iterable[str], path: Path, faults: Faults) -> Iterator[Row]:
-    """Yields the rows that are not blank, up to the first line that is no CSV, which it notes."""
-    lines, before, header, told = iter(stream), 0, "", ""
-    try:
-        for header in lines:
-            line_for_excel = None if told else re.fullmatch(r'"?sep=([,;\t|])"?\s*', header)
-            if line_for_excel:
-                told = line_for_excel[1]
-            elif header.strip():
-                break
-            before += 1
-    except UnicodeDecodeError:
-        faults.add(undecodable(path))
-        return
-    reader = csv.reader(
-        chain([header], lines), delimiter=told or _separator(header), skipinitialspace=True, strict=True
-    )
-    while True:
-        line = before + reader.line_num + 1
-        try:
-            cells = next(reader, None)
-        except csv.Error as error:
-            faults.add(f"{path}:{line}: {error}; is a quotation mark left open?")
-            return
-        except UnicodeDecodeError:
-            faults.add(undecodable(path))
-            return
-        if cells is None:
-            return
-        if len(cells) > 1 or (cells and cells[0].strip()):
-            yield line, cells
-
-
-def _separator(header: str) -> str:
-    """Returns what separates the cells: whichever the header has most of."""
-    bare = re.sub(r'"[^"]*"', "", header)
-    return max(_SEPARATORS, key=bare.count)
+def _leads_out(written: str) -> bool:
+    """Says whether a path leads out of the folder it starts from, wherever that is."""
+    return f"{posixpath.normpath(written.replace(chr(92), '/'))}/".startswith("../")

@@ -85,7 +85,8 @@ class LabelLists:
     def lists(self, num_images: int, faults: Faults) -> Lists | None:
         """Returns the union of each image's cells; None where the delimiter is not known.
 
-        Notes labels that are not among the classes, "none" beside a label, and cells that may mean several things.
+        Notes labels that are not among the classes, "none" beside a label, and cells that may mean several things; what
+        such cells say otherwise is taken.
         """
         delimiter = self._delimiter or self._find_delimiter(faults)
         if delimiter is None:
@@ -93,10 +94,9 @@ class LabelLists:
         named, counts, labelled = self._split(delimiter, faults)
         names = tuple(sorted(named)) if self._classes is None else tuple(self._classes)
         at = {name: column for column, name in enumerate(names)}
-        columns = np.array([at[name] for name in self._pieces if name in at], np.int64)
-        if faults.count:
-            return None
+        columns = np.array([at[name] for name in self._pieces], np.int64)
         cells, owners = np.frombuffer(self._cells, np.int64), np.frombuffer(self._owners, np.int64)
+        cells, owners = cells[owners >= 0], owners[owners >= 0]
         offsets, (columns,) = gather(offsets_of(np.array(counts, np.int64)), cells, columns)
         width = max(1, len(names))
         keys = np.unique(np.repeat(owners, np.diff(offsets)) * width + columns)
@@ -109,8 +109,8 @@ class LabelLists:
         """Splits each different cell.
 
         Returns:
-            The labels with the line that names each first; per cell, the number of its labels; and whether it says
-            anything at all.
+            The labels with the line that names each first; per cell, the number of its labels that may be; and whether
+            it says anything at all.
         """
         named: dict[str, int] = {}
         counts, labelled = [], []
@@ -118,36 +118,42 @@ class LabelLists:
         allowed = None if self._classes is None else frozenset(self._classes)
         for cell, line in zip(self._different, self._first_lines, strict=True):
             whole = cell.strip().casefold()
-            labelled.append(whole not in self._unknown)
-            says_none = whole in self._none or not labelled[-1]
-            if whole in _UNCLEAR and not says_none and cell.strip() not in (allowed or ()):
-                text = cell.strip()
-                faults.add(
-                    f"{self._path}:{line}: column '{self._column}' holds '{text}'; if it means none of the classes "
-                    f"give negative_value: '{text}', if it means not labelled unknown_value: '{text}'"
-                )
-            pieces = [] if says_none else self._labels(cell, delimiter, line, faults)
-            for label in pieces:
-                named.setdefault(label, line)
+            if whole in self._none | self._unknown:
+                labels: list[str] | None = [] if whole in self._none else None
+            else:
+                labels = self._labels(cell, delimiter, line, faults)
+            before = len(self._pieces)
+            for label in labels or ():
                 if label.casefold() in self._none:
                     faults.add(f"{self._path}:{line}: '{label}' stands beside other labels; expected it alone")
                 elif allowed is not None and label not in allowed:
                     hint = "" if faults.is_full else did_you_mean(label, self._classes or ())
                     where = f"{self._path}:{line}: "
                     faults.add(f"{where}class '{label}' is not among the {len(allowed)} classes{hint}")
-            counts.append(len(pieces))
-            self._pieces.extend(pieces)
+                else:
+                    named.setdefault(label, line)
+                    self._pieces.append(label)
+            counts.append(len(self._pieces) - before)
+            labelled.append(labels is not None)
         return named, counts, labelled
 
-    def _labels(self, cell: str, delimiter: str, line: int, faults: Faults) -> list[str]:
+    def _labels(self, cell: str, delimiter: str, line: int, faults: Faults) -> list[str] | None:
+        """Returns what a cell lists; None for one that cannot be read, which is noted."""
+        text = cell.strip()
+        if text.casefold() in _UNCLEAR and text not in (self._classes or ()):
+            faults.add(
+                f"{self._path}:{line}: column '{self._column}' holds '{text}'; if it means none of the classes "
+                f"give negative_value: '{text}', if it means not labelled unknown_value: '{text}'"
+            )
+            return None
         if self._is_list(cell):
             pieces = _read_list(cell)
             if pieces is None:
                 faults.add(
-                    f"{self._path}:{line}: column '{self._column}' holds {cell.strip()[:40]}, which is no list of "
-                    "texts; expected one such as ['cat', 'dog'], or give delimiter: what separates labels"
+                    f"{self._path}:{line}: column '{self._column}' holds {text[:40]}, which is no list of texts; "
+                    "expected one such as ['cat', 'dog'], or give delimiter: what separates labels"
                 )
-                return []
+                return None
         else:
             pieces = cell.split() if delimiter.isspace() else cell.split(delimiter)
         return list(dict.fromkeys(label for piece in pieces if (label := piece.strip())))

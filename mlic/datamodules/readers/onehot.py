@@ -2,80 +2,33 @@
 
 import operator
 from array import array
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Int8
+from jaxtyping import Int8, Shaped
 
-from mlic.errors import Faults, LabelError
+from mlic.datamodules.readers.columns import Layout
+from mlic.datamodules.readers.packing import Packer
+from mlic.datamodules.readers.spellings import (
+    ABSENT,
+    BLANK,
+    FRACTION,
+    MINUS_ONE,
+    PRESENT,
+    UNKNOWN,
+    UNREADABLE,
+    Spellings,
+    Uncertain,
+)
+from mlic.errors import Faults
 
-__all__ = ["CellValue", "OneHotCells", "Spellings"]
+__all__ = ["OneHotCells"]
 
-CellValue = str | int | float
-"""What a cell may hold: `-1` in YAML is a number."""
-
-_ABSENT, _PRESENT = 0, 1
-_UNKNOWN, _MINUS_ONE, _UNREADABLE = 255, 254, 253  # -1, -2 and -3 as int8
-_WORDS = {"true": _PRESENT, "yes": _PRESENT, "false": _ABSENT, "no": _ABSENT}
-_WORDS |= {"": _UNKNOWN, "?": _UNKNOWN, "nan": _UNKNOWN}
-_NUMBERS = {1.0: _PRESENT, 0.0: _ABSENT, -1.0: _MINUS_ONE}
 _SHOWN = 20
-_REMEMBERED = 10_000
-
-
-class Spellings(dict[str, int]):
-    """From a cell as it is written to its code; reads each spelling once.
-
-    Args:
-        negative_value: the spelling that means absent, beside `0`, `false` and `no`.
-        unknown_value: the spelling that means unknown, beside a blank, `?` and `nan`.
-
-    Raises:
-        LabelError: if the two are the same, or one of them means present.
-
-    Example:
-        >>> spellings = Spellings(None, -1)
-        >>> [spellings[cell] for cell in (" 1", "0.0", "", "-1.0", "maybe")]
-        [1, 0, 255, 255, 253]
-    """
-
-    def __init__(self, negative_value: CellValue | None, unknown_value: CellValue | None) -> None:
-        super().__init__()
-        self._told: list[tuple[str, int]] = []
-        for name, value, code in (
-            ("negative_value", negative_value, _ABSENT),
-            ("unknown_value", unknown_value, _UNKNOWN),
-        ):
-            if value is None:
-                continue
-            text = _folded(str(value))
-            if _read(text) == _PRESENT:
-                raise LabelError(f"{name} is {value!r}, which means present; expected another spelling")
-            if any(_same(text, other) for other, _ in self._told):
-                raise LabelError(f"negative_value and unknown_value are both {value!r}; expected two spellings")
-            self._told.append((text, code))
-
-    @property
-    def is_default(self) -> bool:
-        """Whether the user has said nothing about what cells mean."""
-        return not self._told
-
-    def __missing__(self, cell: str) -> int:
-        text = _folded(cell)
-        code = next((code for told, code in self._told if _same(text, told)), _read(text))
-        if len(self) < _REMEMBERED:
-            self[cell] = code
-        return code
-
-    def reads(self, cell: str) -> bool:
-        """Says whether a cell is a label, or could be one once `-1` is explained."""
-        return self[cell] != _UNREADABLE
-
-    def knows(self, cell: str) -> bool:
-        """Says whether a cell means present or absent."""
-        return self[cell] in (_ABSENT, _PRESENT)
+_BLOCK = 1 << 22  # cells that are worked on at a time
+_CODE = {code: code - 256 for code in (MINUS_ONE, UNREADABLE, FRACTION, BLANK)}  # as int8
 
 
 class OneHotCells:
@@ -83,96 +36,121 @@ class OneHotCells:
 
     Args:
         path: of the file, for messages.
-        columns: where the class columns are.
-        classes: their names.
+        layout: what its columns are.
         spellings: what a cell means.
+        uncertain: what -1 means.
+        soft: whether a number between 0 and 1 is a soft label; otherwise it is a fault.
+        packer: of the cells of the classes.
     """
 
-    def __init__(self, path: Path, columns: Sequence[int], classes: Sequence[str], spellings: Spellings) -> None:
-        self._path, self._classes, self._columns = path, classes, columns
-        self._spelling, self._explained = spellings.__getitem__, not spellings.is_default
-        contiguous = list(columns) == list(range(columns[0], columns[0] + len(columns)))
-        self._pick = operator.itemgetter(slice(columns[0], columns[-1] + 1) if contiguous else slice(None))
-        self._contiguous = contiguous
-        self._codes = bytearray()
+    def __init__(
+        self, path: Path, layout: Layout, spellings: Spellings, uncertain: Uncertain, soft: bool, packer: Packer
+    ) -> None:
+        self._path, self._classes, self._columns = path, layout.classes, layout.class_columns
+        self._spelling, self._uncertain, self._packer = spellings.__getitem__, uncertain, packer
+        self._explained = uncertain.says_something or not spellings.is_default
+        self._is_faulty = {UNREADABLE} if soft else {UNREADABLE, FRACTION}
+        first = layout.class_columns[0]
+        self._block = None if layout.block is None else operator.itemgetter(slice(first, first + len(self._classes)))
+        # Blocks of rows, so that a table can be made of one after the other while they are thrown away.
+        self._blocks = [bytearray()]
+        self._rows_a_block = max(1, _BLOCK // len(self._classes))
+        self._fractions = array("f")
         self._lines = array("q")
         self._owners = array("q")
         self._unreadable: dict[int, list[tuple[int, str]]] = {}
-        self._num_unreadable = [0] * len(classes)
-        self._minus_one: tuple[int, int] | None = None
-        self._blank: tuple[int, int] | None = None
+        self._num_unreadable = [0] * len(self._classes)
 
-    def add(self, line: int, owner: int, cells: Sequence[str]) -> None:
+    def add(self, line: int, owner: int, cells: Sequence[str], codes: bytes) -> None:
         """Adds the row of one image.
 
         Args:
             line: of the file.
             owner: the number of the image; -1 if it is faulty.
-            cells: the whole row.
+            cells: the whole row, or what of it is not in `codes`.
+            codes: the cells of the classes, if they are packed.
         """
-        picked = self._pick(cells) if self._contiguous else [cells[column] for column in self._columns]
-        codes = bytes(map(self._spelling, picked))
-        if _UNREADABLE in codes:
-            self._note_unreadable(line, codes, picked)
-        if self._minus_one is None and _MINUS_ONE in codes:
-            self._minus_one = line, codes.index(_MINUS_ONE)
-        if self._blank is None and _UNKNOWN in codes:
-            blank = next((at for at, cell in enumerate(picked) if not cell.strip()), None)
-            self._blank = None if blank is None else (line, blank)
-        self._codes += codes
+        if len(self._blocks[-1]) == self._rows_a_block * len(self._classes):
+            self._blocks.append(bytearray())
+        self._blocks[-1] += codes or self._codes_of(line, cells)
         self._lines.append(line)
         self._owners.append(owner)
 
-    def labels(self, paths: Sequence[str], faults: Faults) -> Int8[np.ndarray, "samples classes"]:
-        """Returns the labels of each image; several rows of one image complete each other.
+    def labels(self, paths: Sequence[str], faults: Faults) -> Iterable[Shaped[np.ndarray, "rows classes"]]:
+        """Returns the labels of the images, in blocks; several rows of one image complete each other. For one call.
 
         Notes unreadable cells, a `-1` or a blank that nobody explained, and rows of one image that contradict each
-        other.
+        other; such cells are unknown.
         """
-        codes = np.frombuffer(self._codes, np.int8).reshape(len(self._lines), len(self._classes))
-        self._judge_unreadable(codes, faults)
-        self._judge_minus_one(codes, faults)
-        self._judge_blanks(codes, faults)
+        self._judge_unreadable(faults)
+        self._judge_minus_one(faults)
+        self._judge_blanks(faults)
         owners = np.frombuffer(self._owners, np.int64)
-        # A faulty table is never used; its faults are all there is to find out.
-        if len(owners) == len(paths) or faults.count:
-            return codes
-        return self._merge(codes, owners, paths, faults)
+        if len(owners) == len(paths) and (owners >= 0).all():
+            return self._settled()  # a row an image, in order
+        return [self._merged(np.concatenate(list(self._settled())), owners, paths, faults)]
 
-    def _note_unreadable(self, line: int, codes: bytes, cells: Sequence[str]) -> None:
-        at = codes.find(_UNREADABLE)
-        while at >= 0:
-            self._num_unreadable[at] += 1
-            if self._num_unreadable[at] <= _SHOWN:
-                self._unreadable.setdefault(at, []).append((line, cells[at].strip()))
-            at = codes.find(_UNREADABLE, at + 1)
+    def _codes_of(self, line: int, cells: Sequence[str]) -> bytes:
+        picked = self._block(cells) if self._block is not None else [cells[column] for column in self._columns]
+        codes = self._packer.codes_of(picked)
+        if codes is None:
+            codes = bytes(map(self._spelling, picked))
+            for at, code in enumerate(codes):
+                if code in self._is_faulty:
+                    self._note_unreadable(line, at, picked[at].strip())
+                elif code == FRACTION:
+                    self._fractions.append(float(picked[at]))
+        return codes
 
-    def _judge_unreadable(self, codes: Int8[np.ndarray, "rows classes"], faults: Faults) -> None:
+    def _note_unreadable(self, line: int, at: int, cell: str) -> None:
+        self._num_unreadable[at] += 1
+        if self._num_unreadable[at] <= _SHOWN:
+            self._unreadable.setdefault(at, []).append((line, cell))
+
+    def _judge_unreadable(self, faults: Faults) -> None:
         for column, cells in sorted(self._unreadable.items()):
             name, count = self._classes[column], self._num_unreadable[column]
-            filled = int(np.count_nonzero(codes[:, column] != -1))
+            filled = sum(len(codes) - np.isin(codes, (-1, _CODE[BLANK])).sum() for codes in self._column(column))
             line, text = cells[0]
             if count > 1 and count * 2 > filled:
+                soft = "if they are probabilities, give soft: true; " if self._is_fraction(text) else ""
                 faults.add(
                     f"{self._path}:{line}: column '{name}' holds '{_short(text)}' and {count - 1} more cells that are "
-                    f"no labels; if it is no class, give ignore_columns: ['{name}']; if its cells list labels, "
+                    f"no labels; {soft}if it is no class, give ignore_columns: ['{name}']; if its cells list labels, "
                     f"label_column: '{name}'"
                 )
                 continue
             for line, text in cells:
+                soft = ", or soft: true if labels may be probabilities" if self._is_fraction(text) else ""
                 faults.add(
                     f"{self._path}:{line}: column '{name}' holds '{_short(text)}'; expected 1 (present), 0 (absent) or "
-                    f"blank (unknown), or give ignore_columns: ['{name}'] if it is no class"
+                    f"blank (unknown), or give ignore_columns: ['{name}'] if it is no class{soft}"
                 )
             if count > len(cells):
                 faults.add(f"{self._path}: column '{name}' holds {count - len(cells)} more such cells")
 
-    def _judge_minus_one(self, codes: Int8[np.ndarray, "rows classes"], faults: Faults) -> None:
-        if self._minus_one is None:
+    def _is_fraction(self, cell: str) -> bool:
+        return self._spelling(cell) == FRACTION
+
+    def _judge_minus_one(self, faults: Faults) -> None:
+        if not self._holds(MINUS_ONE):
             return
-        line, column = self._minus_one
-        where = f"{self._path}:{line}: column '{self._classes[column]}' holds -1, which may mean absent or unknown"
-        if (codes == _ABSENT).any():
+        found = [
+            (int(rows[0]) + place * self._rows_a_block, column)
+            for column, code in enumerate(self._uncertain.codes(self._classes))
+            if code is None
+            for place, codes in enumerate(self._column(column))
+            if len(rows := np.flatnonzero(codes == _CODE[MINUS_ONE]))
+        ]
+        if not found:
+            return
+        row, column = min(found)
+        name = self._classes[column]
+        where = f"{self._path}:{self._lines[row]}: column '{name}' holds -1, which may mean absent or unknown"
+        if self._uncertain.is_partial:
+            faults.add(f"{where}; expected uncertain to name '{name}' too, or give unknown_value: -1 for the others")
+            return
+        if self._holds(ABSENT):
             guess = "the file has 1, 0 and -1, as where -1 means uncertain: then give unknown_value: -1"
             other = "negative_value: -1 if it means absent"
         else:
@@ -180,73 +158,84 @@ class OneHotCells:
             other = "unknown_value: -1 if it means unknown"
         faults.add(f"{where}; {guess}; or {other}")
 
-    def _judge_blanks(self, codes: Int8[np.ndarray, "rows classes"], faults: Faults) -> None:
-        if self._blank is None or self._explained or self._minus_one is not None:
+    def _judge_blanks(self, faults: Faults) -> None:
+        if self._explained or self._holds(MINUS_ONE) or not self._holds(PRESENT) or self._holds(ABSENT):
             return
-        if (codes == _PRESENT).any() and not (codes == _ABSENT).any():
-            line, column = self._blank
-            faults.add(
-                f"{self._path}:{line}: column '{self._classes[column]}' holds a blank and no cell is 0; if a blank "
-                "means absent give negative_value: ''; if it means unknown give unknown_value: ''"
-            )
+        for place, block in enumerate(self._blocks):
+            if BLANK in block:
+                row, column = divmod(block.index(BLANK), len(self._classes))
+                line = self._lines[place * self._rows_a_block + row]
+                faults.add(
+                    f"{self._path}:{line}: column '{self._classes[column]}' holds a blank and no cell is 0; if a blank "
+                    "means absent give negative_value: ''; if it means unknown give unknown_value: ''"
+                )
+                return
 
-    def _merge(
+    def _holds(self, code: int) -> bool:
+        return any(code in block for block in self._blocks)
+
+    def _column(self, column: int) -> Iterator[Int8[np.ndarray, " rows"]]:
+        """Yields the codes of a column, block by block."""
+        return (np.frombuffer(block, np.int8)[column :: len(self._classes)] for block in self._blocks)
+
+    def _settled(self) -> Iterator[Shaped[np.ndarray, "rows classes"]]:
+        """Turns codes into labels, block by block, and throws the codes away."""
+        minus_one = [-1 if code is None or code == UNKNOWN else code for code in self._uncertain.codes(self._classes)]
+        fractions = np.frombuffer(self._fractions, np.float32)
+        self._blocks.reverse()
+        while self._blocks:
+            block = self._blocks.pop()
+            codes = np.frombuffer(block, np.int8).reshape(-1, len(self._classes))
+            if MINUS_ONE in block:
+                np.copyto(codes, np.array(minus_one, np.int8), where=codes == _CODE[MINUS_ONE])
+            if len(self._fractions):
+                soft = codes == _CODE[FRACTION]
+                codes = codes.astype(np.float32)
+                codes[soft], fractions = np.split(fractions, [np.count_nonzero(soft)])
+            yield np.maximum(codes, -1, out=codes)  # what is not explained is unknown
+
+    def _merged(
         self,
-        codes: Int8[np.ndarray, "rows classes"],
+        labels: Shaped[np.ndarray, "rows classes"],
         owners: npt.NDArray[np.int64],
         paths: Sequence[str],
         faults: Faults,
-    ) -> Int8[np.ndarray, "samples classes"]:
+    ) -> Shaped[np.ndarray, "samples classes"]:
         order = np.argsort(owners, kind="stable")
-        counts = np.bincount(owners, minlength=len(paths))
-        starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-        labels: npt.NDArray[np.int8] = codes[order[starts]]
+        order = order[np.count_nonzero(owners < 0) :]
+        counts = np.bincount(owners[order], minlength=len(paths))
+        starts = np.cumsum(counts) - counts
+        merged: npt.NDArray[np.generic] = labels[order[starts]]
         for image in map(int, np.flatnonzero(counts > 1)):
             rows = order[starts[image] : starts[image] + counts[image]]
-            labels[image] = codes[rows].max(axis=0)
-            torn = (codes[rows] == _ABSENT).any(axis=0) & (labels[image] == _PRESENT)
-            for column in map(int, np.flatnonzero(torn)):
-                self._note_contradiction(rows[codes[rows, column] != -1], column, codes, paths[image], faults)
-        return labels
+            merged[image] = labels[rows].max(axis=0)
+            lowest = np.where(labels[rows] == -1, 2, labels[rows]).min(axis=0)
+            torn = np.flatnonzero((lowest < merged[image]) & (merged[image] != -1))
+            for column in map(int, torn):
+                self._note_contradiction(rows, column, labels[:, column], paths[image], faults)
+            merged[image, torn] = -1
+        return merged
 
     def _note_contradiction(
         self,
         rows: npt.NDArray[np.int64],
         column: int,
-        codes: Int8[np.ndarray, "rows classes"],
+        labels: Shaped[np.ndarray, " rows"],
         image: str,
         faults: Faults,
     ) -> None:
+        rows = rows[labels[rows] != -1]
         first = rows[0]
-        second = rows[np.flatnonzero(codes[rows, column] != codes[first, column])[0]]
-        words = {_PRESENT: "present", _ABSENT: "absent"}
-        here, there = (words[int(codes[row, column])] for row in (second, first))
+        second = rows[np.flatnonzero(labels[rows] != labels[first])[0]]
+        here, there = (_word(float(labels[row])) for row in (second, first))
         faults.add(
             f"{self._path}:{self._lines[second]}: class '{self._classes[column]}' is {here} in image '{image}', but "
             f"{there} on line {self._lines[first]}; expected rows of one image to agree"
         )
 
 
-def _folded(cell: str) -> str:
-    return cell.strip().casefold()
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
-
-
-def _same(text: str, told: str) -> bool:
-    return text == told or (_number(text) is not None and _number(text) == _number(told))
-
-
-def _read(text: str) -> int:
-    if text in _WORDS:
-        return _WORDS[text]
-    number = _number(text)
-    return _UNREADABLE if number is None else _NUMBERS.get(number, _UNREADABLE)
+def _word(label: float) -> str:
+    return {1.0: "present", 0.0: "absent"}.get(label, f"{label:g}")
 
 
 def _short(text: str) -> str:
