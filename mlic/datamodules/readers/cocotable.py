@@ -95,7 +95,9 @@ class CocoTable:
     def _told_by_images(self) -> _Cells:
         """Returns what LVIS tells of classes that an image has no annotation of."""
         images, categories, values = array("i"), array("i"), array("b")
-        for at, image in enumerate(self._images):
+        told = [at for at, one in enumerate(self._images) if one.neg_category_ids or one.not_exhaustive_category_ids]
+        for at in told:
+            image = self._images[at]
             for value, ids in ((0, image.neg_category_ids), (-1, image.not_exhaustive_category_ids)):
                 if ids:
                     images.extend([at] * len(ids))
@@ -137,12 +139,11 @@ class CocoTable:
 
     def _rows(self, samples: Samples) -> npt.NDArray[Any]:
         """Returns the row of each image; -1 for a fault, which is noted."""
-        rows = array("i")
-        for place, image in enumerate(self._images, self._first_image):
-            row = samples.image(image.written, place)
-            rows.append(row)
-            if self._annotations is not None and image.neg_category_ids is None:
-                samples.labelled(row)
+        rows = samples.images([image.written for image in self._images], self._first_image)
+        if self._annotations is not None:
+            for row, image in zip(rows, self._images, strict=True):
+                if image.neg_category_ids is None:
+                    samples.labelled(row)
         return np.array(rows, np.int32)
 
     def _note_twice(self, samples: Samples, ids: Sequence[Id], first: Mapping[Id, int], start: int) -> None:

@@ -4,7 +4,7 @@ import os
 import posixpath
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -43,6 +43,8 @@ class ImageFiles:
         )
         self._written: dict[str, _Folder] = {}
         self._folders: dict[str, _Folder] = {}
+        # Where nothing is put in place of a prefix, most paths need no more than a look at what was found before.
+        self._plain: Mapping[str, _Folder] = {} if self._prefixes else self._written
 
     @classmethod
     def locate(
@@ -96,6 +98,10 @@ class ImageFiles:
             LabelError: if there is no such image or it lies outside the root; without file and line, which the caller
                 knows.
         """
+        folder_text, slash, name = written.rpartition("/")
+        known = self._plain.get(folder_text or slash)
+        if known is not None and name in known.names:
+            return known.prefix + name
         text = written.replace("\\", "/")
         if self._prefixes or "://" in text:
             text = self._local(text, written)
@@ -115,6 +121,10 @@ class ImageFiles:
             return folder.prefix + name
         expected = "expected a file there, or give root: the folder that the paths start from"
         raise LabelError(f"no image '{written}' below {self._root}; {expected}")
+
+    def are_in_root(self, written: Iterable[str]) -> bool:
+        """Says whether all are names of files in the root itself, just as they are written: then so are their paths."""
+        return not self._prefixes and self._open("", "").names.issuperset(written)
 
     def _has(self, written: str) -> bool:
         try:
@@ -179,7 +189,7 @@ class _Folder:
         self.prefix = prefix
         try:
             with os.scandir(root / prefix) as entries:
-                self.names = frozenset(entry.name for entry in entries if _is_file(entry))
+                self.names = frozenset(_file_names(entries))
         except (OSError, ValueError):  # no such folder, or a NUL in its name: it has no images
             self.names = frozenset()
 
@@ -201,6 +211,15 @@ class _Folder:
 
 def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", fold_suffix(name))
+
+
+def _file_names(entries: Iterator[os.DirEntry[str]]) -> Iterator[str]:
+    r"""Yields the names of files, except for one with a `\` in it, which no path can name."""
+    while block := list(islice(entries, 1000)):
+        try:
+            yield from [entry.name for entry in block if entry.is_file() and "\\" not in entry.name]
+        except OSError:
+            yield from [entry.name for entry in block if _is_file(entry) and "\\" not in entry.name]
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:

@@ -178,6 +178,22 @@ class TestNames:
         touch("a.jpg")
         assert _found(written) == []
 
+    def test_names_of_the_root_itself_are_told_from_other_paths(self):
+        touch("a.jpg", "b.jpg", "sub/c.jpg", "s3:")
+        files = ImageFiles(HERE, HERE)
+        assert files.are_in_root(["a.jpg", "b.jpg", "a.jpg"])
+        for other in ("c.jpg", "sub/c.jpg", "sub", "./a.jpg", "a.JPG", ""):
+            assert not files.are_in_root(["a.jpg", other])
+        assert not ImageFiles(HERE, HERE, {"a": "sub"}).are_in_root(["a.jpg"])
+        assert not ImageFiles(Path("no"), HERE).are_in_root(["a.jpg"])
+
+    def test_a_backslash_is_never_part_of_a_name(self):
+        touch("sub/a.jpg", "b.jpg", "sub\\b.jpg", "sub\\c.jpg")
+        files = ImageFiles(HERE, HERE)
+        assert [files.find("b.jpg"), files.find("sub\\a.jpg")] == ["b.jpg", "sub/a.jpg"]
+        assert refusal(files, "sub\\b.jpg").startswith("no image 'sub\\b.jpg' below .;")
+        assert not files.are_in_root(["sub\\b.jpg"])
+
     def test_a_file_that_came_after_the_listing_is_found(self):
         files = ImageFiles(HERE, HERE)
         touch("a.jpg")

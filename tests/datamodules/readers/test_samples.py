@@ -74,6 +74,22 @@ class TestTheTable:
         assert [samples.image(written, 1) for written in ("a.jpg", "b.jpg", ".\\a.jpg", "a.JPG")] == [0, 1, 0, 0]
         assert samples.num_images == 2
 
+    @pytest.mark.parametrize(
+        "written", [[], ["b.jpg", "a.jpg"], ["b.jpg", "a.JPG"], ["b.jpg", "./a.jpg", "b.jpg"], ["a.jpg", "a.jpg"]]
+    )
+    def test_many_images_are_added_at_once_as_each_would_be(self, written):
+        many, single = collect({"cat": 1}), collect({"cat": 1})
+        for more in (written, ["c.jpg", *written, "d.jpg"]):
+            assert list(many.images(more, 1)) == [single.image(one, 1) for one in more]
+        for samples in (many, single):
+            samples.labelled(samples.image("c.jpg", 1))
+        assert cells(many.table()) == cells(single.table())
+
+    def test_of_many_images_a_missing_one_is_told_with_its_place(self):
+        samples = collect({"cat": 1})
+        assert list(samples.images(["a.jpg", "no.jpg", "b.jpg"], 5)) == [0, -1, 1]
+        assert faults(samples)[0].startswith("labels.txt:6: no image 'no.jpg'")
+
     def test_absent_cells_stand_in_a_row_that_is_not_labelled(self):
         samples = collect({"cat": 1, "dog": 1, "owl": 1})
         row = samples.image("a.jpg", 1)
