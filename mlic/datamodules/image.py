@@ -65,7 +65,7 @@ class ImageDataModule(MultiLabelDataModule):
         test: as val.
         classes: the classes to learn and their order, as a list or as a text file with one a line; by default those of
             train. Another class in an annotation file is an error, or is left out where `min_support` is given; one
-            that a file lacks is unknown for its images, or absent where the file has no way to say that.
+            that a file lacks is unknown for its images, or absent where the file lists only what is present.
         image_size: side of the square images in pixels; by default the backbone's.
         batch_size: samples a step and device.
         num_workers: processes that decode; by default half of the cores, at most 8.
