@@ -2,9 +2,10 @@
 
 import logging
 import posixpath
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import chain, islice
 from pathlib import Path
+from typing import NamedTuple
 
 from mlic.datamodules.readers.base import LabelReader
 from mlic.datamodules.readers.columns import Columns, Layout
@@ -78,6 +79,8 @@ class CsvReader(LabelReader):
         soft: whether numbers between 0 and 1 are soft labels: how probable it is that the class is present.
         classes: the classes in order, all of them; by default those that the file names.
         preset: chestxray14, chexpert, celeba, roboflow or planet.
+        only: a file with the names of the images that are wanted, one a line, as the table has them, such as
+            `test_list.txt` of ChestX-ray14; rows of other images are left out, and counted in the log.
         root: the folder that image paths start from; by default the first of the folder of the file, `images` in it,
             the folder above and `images` in that, and one called as the file, that has most of the first images.
         uri_prefix: what URIs of images begin with, such as `s3://bucket/`, to the local folder that holds the same.
@@ -96,10 +99,11 @@ class CsvReader(LabelReader):
         group_column: str | None = None,
         negative_value: CellValue | None = None,
         unknown_value: CellValue | None = None,
-        uncertain: str | dict[str, str] | None = None,
+        uncertain: dict[str, str] | str | None = None,
         soft: bool = False,
         classes: list[str] | None = None,
         preset: str | None = None,
+        only: Path | None = None,
         root: Path | None = None,
         uri_prefix: dict[str, Path] | None = None,
     ) -> None:
@@ -114,6 +118,7 @@ class CsvReader(LabelReader):
         Uncertain(uncertain)  # raises if it says something else
         self._preset = None if preset is None else preset_named(preset)
         self._root, self._uri_prefix = root, uri_prefix
+        self._only = None if only is None else Path(only)
 
     @classmethod
     def recognises(cls, path: Path) -> bool:
@@ -131,13 +136,11 @@ class CsvReader(LabelReader):
                 faults.raise_if_any()
                 raise LabelError(f"{path}: the file is empty; expected a header and a row an image")
             preset = self._find_preset(path, rows)
-            body = iter(rows)
-            first = list(islice(body, _LOOKED_AT))
+            first = list(islice(rows, _LOOKED_AT))
             layout = self._columns(path, preset).layout(rows.header_line, rows.header, first)
             images = self._images(path, layout, preset, first)
-            if layout.label is None:
-                return self._read_one_hot(path, rows, first, layout, preset, images, faults)
-            return self._read_lists(path, chain(first, body), layout, preset, images, faults)
+            opened = _Opened(path, rows, first, layout, preset, images, faults)
+            return self._read_one_hot(opened) if layout.label is None else self._read_lists(opened)
 
     def _find_preset(self, path: Path, rows: Rows) -> Preset:
         if self._preset is not None:
@@ -146,13 +149,10 @@ class CsvReader(LabelReader):
         if name is None:
             return Preset()
         preset = preset_named(name)
-        if self._image_column not in (None, preset.image_column) or self._label_column not in (
-            None,
-            preset.label_column,
-        ):
-            return Preset()
-        log.info("%s:%d: read with preset: %s: %s", path, rows.header_line, name, preset.summary)
-        return preset
+        if self._image_column in (None, preset.image_column) and self._label_column in (None, preset.label_column):
+            log.info("%s:%d: read with preset: %s: %s", path, rows.header_line, name, preset.summary)
+            return preset
+        return Preset()
 
     def _columns(self, path: Path, preset: Preset) -> Columns:
         classes: Sequence[str] | None = self._classes
@@ -172,7 +172,7 @@ class CsvReader(LabelReader):
 
     def _images(self, path: Path, layout: Layout, preset: Preset, first: Sequence[Row]) -> RowImages:
         beside = path.parent
-        forms = preset.path_forms(beside)
+        forms = preset.path_forms(beside if self._root is None else Path(self._root))
         # What leads out of the folder of the file says nothing about where the others start from.
         paths = [cells[layout.image].strip() for _, cells, _ in first if layout.image < len(cells)]
         paths = [form(written) for written in paths if not _leads_out(written) for form in forms]
@@ -180,23 +180,15 @@ class CsvReader(LabelReader):
         if any("/" in written or "\\" in written for written in paths):
             guesses.append("..")
         files = ImageFiles.locate(self._root, beside, paths, guesses=guesses, uri_prefix=self._uri_prefix)
-        return RowImages(path, layout, files, forms, preset.group)
+        return RowImages(path, layout, files, forms, preset.group, self._only)
 
-    def _read_one_hot(
-        self,
-        path: Path,
-        rows: Rows,
-        first: Sequence[Row],
-        layout: Layout,
-        preset: Preset,
-        images: RowImages,
-        faults: Faults,
-    ) -> LabelTable:
-        uncertain = self._meaning_of_minus_one(preset)
+    def _read_one_hot(self, file: "_Opened") -> LabelTable:
+        path, _, first, layout, _, images, faults = file
+        uncertain = self._meaning_of_minus_one(file.preset)
         faults.extend(f"{path}:{layout.line}: {text}" for text in uncertain.strangers(layout.classes))
         seen = (cells[at] for _, cells, _ in first[:_FEW] for at in layout.class_columns if at < len(cells))
-        packer = Packer(rows.separator, len(layout.classes), self._spellings, seen)
-        others = rows if layout.block is None else rows.packed(*layout.block, packer)
+        packer = Packer(file.rows.separator, len(layout.classes), self._spellings, seen)
+        others = file.rows if layout.block is None else file.rows.packed(*layout.block, packer)
         cells = OneHotCells(path, layout, self._spellings, uncertain, self._soft, packer)
         for row in images.check(chain(first, others), faults):
             cells.add(*row)
@@ -218,9 +210,8 @@ class CsvReader(LabelReader):
             return Uncertain(self._uncertain, self._spellings.minus_one)
         return Uncertain(self._uncertain, Uncertain(preset.uncertain).codes([""])[0])
 
-    def _read_lists(
-        self, path: Path, rows: Iterable[Row], layout: Layout, preset: Preset, images: RowImages, faults: Faults
-    ) -> LabelTable:
+    def _read_lists(self, file: "_Opened") -> LabelTable:
+        path, _, first, layout, preset, images, faults = file
         column = layout.label or 0
         name = layout.header[column]
         for option, given in (("uncertain", self._uncertain is not None), ("soft", self._soft)):
@@ -229,7 +220,7 @@ class CsvReader(LabelReader):
         values = (None if value is None else str(value) for value in (self._negative_value, self._unknown_value))
         classes = self._classes or preset.classes
         cells = LabelLists(path, name, self._delimiter or preset.delimiter, classes, *values)
-        for line, image, row, _ in images.check(rows, faults):
+        for line, image, row, _ in images.check(chain(first, file.rows), faults):
             cells.add(line, image, row[column])
         paths = images.paths
         lists = cells.lists(len(paths), faults)
@@ -251,6 +242,18 @@ class CsvReader(LabelReader):
         )
         faults.raise_if_any(table)
         return table
+
+
+class _Opened(NamedTuple):
+    """A file whose columns are known."""
+
+    path: Path
+    rows: Rows
+    first: list[Row]
+    layout: Layout
+    preset: Preset
+    images: RowImages
+    faults: Faults
 
 
 def _file(path: Path) -> Path:

@@ -66,7 +66,7 @@ def preset_named(name: str) -> Preset:
     """
     if name not in PRESETS:
         hint = did_you_mean(name, list(PRESETS))
-        raise LabelError(f"there is no preset '{name}'{hint}; expected one of {', '.join(PRESETS)}")
+        raise LabelError(f"there is no preset '{name}'; expected one of {', '.join(PRESETS)}{hint}")
     return PRESETS[name]
 
 

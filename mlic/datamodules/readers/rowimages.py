@@ -1,5 +1,6 @@
 """`RowImages`: the images that the rows of a table are about."""
 
+import logging
 import re
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
@@ -9,9 +10,12 @@ from mlic.datamodules.readers.columns import Layout
 from mlic.datamodules.readers.imagefiles import ImageFiles
 from mlic.datamodules.readers.presets import PathForm
 from mlic.datamodules.readers.rows import Row
+from mlic.datamodules.readers.text import text_lines
 from mlic.errors import Faults, LabelError
 
 __all__ = ["RowImages"]
+
+log = logging.getLogger(__name__)
 
 
 class RowImages:
@@ -23,10 +27,20 @@ class RowImages:
         files: where the images are.
         forms: what the path of an image may stand for, the likeliest first.
         group: matches the group in the path of an image, where no column tells it.
+        only: a file with the names of the images that are wanted, one a line; None: all are.
+
+    Raises:
+        LabelError: if `only` cannot be read.
     """
 
     def __init__(
-        self, path: Path, layout: Layout, files: ImageFiles, forms: Sequence[PathForm], group: str | None
+        self,
+        path: Path,
+        layout: Layout,
+        files: ImageFiles,
+        forms: Sequence[PathForm],
+        group: str | None,
+        only: Path | None,
     ) -> None:
         self._path, self._layout, self._files, self._forms = path, layout, files, list(forms)
         self._pattern = re.compile(group) if group is not None and layout.group is None else None
@@ -36,6 +50,8 @@ class RowImages:
         self._image_at = layout.image if layout.image < first else layout.image - behind
         self._group_at = layout.group if layout.group is None or layout.group < first else layout.group - behind
         self._has_groups = self._group_at is not None or self._pattern is not None
+        self._only = only
+        self._wanted = None if only is None else {name: line for line, name in text_lines(only)}
         self._number: dict[str, int] = {}
         self._lines = array("q")
         self._groups: list[str] = []
@@ -62,25 +78,37 @@ class RowImages:
             LabelError: if there are no rows.
         """
         width, line = len(self._layout.header), 0
+        left_out, missing = 0, dict(self._wanted or {})
         for line, cells, codes in rows:
             if not codes and len(cells) != width and not _trim(cells, width):
                 faults.add(f"{self._path}:{line}: {len(cells)} cells, but the header names {width} columns")
                 continue
-            try:
-                image = self._image(line, cells, faults)
-            except LabelError as error:
-                faults.add(f"{self._path}:{line}: {error}")
-                image = -1
-            yield line, image, cells, codes
+            written = cells[self._image_at].strip()
+            if self._wanted is not None and written not in self._wanted:
+                left_out += 1
+                continue
+            missing.pop(written, None)
+            yield line, self._image(line, written, cells, faults), cells, codes
         if not line:
             faults.raise_if_any()
             raise LabelError(f"{self._path}: no sample below the header; expected a row an image")
+        if self._only is not None:
+            log.info("%s: %d rows are left out, since %s does not name their images", self._path, left_out, self._only)
+        faults.extend(
+            f"{self._only}:{place}: no row of {self._path} is about '{name}'" for name, place in missing.items()
+        )
 
-    def _image(self, line: int, cells: Sequence[str], faults: Faults) -> int:
-        written = cells[self._image_at].strip()
+    def _image(self, line: int, written: str, cells: Sequence[str], faults: Faults) -> int:
+        """Returns the number of an image; -1 for a fault, which is noted."""
         if not written:
-            raise LabelError(f"column '{self._layout.header[self._layout.image]}' is blank; expected an image")
-        path = self._find(written)
+            column = self._layout.header[self._layout.image]
+            faults.add(f"{self._path}:{line}: column '{column}' is blank; expected an image")
+            return -1
+        try:
+            path = self._find(written)
+        except LabelError as error:
+            faults.add(f"{self._path}:{line}: {error}{self._layout.image_hint}")
+            return -1
         number = self._number.setdefault(path, len(self._number))
         if number == len(self._lines):
             self._lines.append(line)
@@ -112,10 +140,7 @@ class RowImages:
             # The images of neighbouring rows are in one folder mostly.
             self._forms.insert(0, self._forms.pop(place))
             return path
-        try:
-            return self._files.find(self._forms[-1](written))
-        except LabelError as error:
-            raise LabelError(f"{error}{self._layout.image_hint}") from error
+        return self._files.find(self._forms[-1](written))
 
 
 def _trim(cells: list[str], width: int) -> bool:
