@@ -1,17 +1,13 @@
 """CSV files as records: a dictionary a row, by the names of the header, as JSON lines are."""
 
-import csv
-import re
 from collections.abc import Iterator
-from itertools import chain
 from pathlib import Path
 
-from mlic.datamodules.readers.text import open_text, undecodable
-from mlic.errors import LabelError
+from mlic.datamodules.readers.rows import Rows
+from mlic.datamodules.readers.text import open_text
+from mlic.errors import Faults, LabelError
 
 __all__ = ["read_csv_records"]
-
-_SEPARATORS = ",;\t"
 
 
 def read_csv_records(path: Path) -> Iterator[tuple[int, dict[str, str] | LabelError]]:
@@ -26,16 +22,14 @@ def read_csv_records(path: Path) -> Iterator[tuple[int, dict[str, str] | LabelEr
     Raises:
         LabelError: if the file cannot be read, is empty, or its header names a column twice.
     """
+    faults = Faults()
     with open_text(path) as stream:
-        rows = _rows(stream, path)
-        line, header = next(rows, (1, []))
-        if isinstance(header, LabelError):
-            raise header
-        _check_header(header, line, path)
-        for line, cells in rows:
-            if isinstance(cells, LabelError):
-                yield line, cells
-                continue
+        rows = Rows(stream, path, faults)
+        header = [name.strip() for name in rows.header]
+        faults.raise_if_any()
+        _check_header(header, rows.header_line, path)
+        for line, row, _ in rows:
+            cells = [cell.strip() for cell in row]
             if len(cells) < len(header) or any(cells[len(header) :]):
                 wrong = f"{len(cells)} cells, but the header names {len(header)} columns"
                 yield line, LabelError(f"{path}:{line}: {wrong}")
@@ -43,6 +37,10 @@ def read_csv_records(path: Path) -> Iterator[tuple[int, dict[str, str] | LabelEr
             record = dict(zip(header, cells, strict=False))
             record.pop("", None)
             yield line, record
+        try:
+            faults.raise_if_any()
+        except LabelError as error:  # the line that ended the rows
+            yield rows.header_line, error
 
 
 def _check_header(header: list[str], line: int, path: Path) -> None:
@@ -51,37 +49,3 @@ def _check_header(header: list[str], line: int, path: Path) -> None:
     twice = next((name for name in header if name and header.count(name) > 1), None)
     if twice is not None:
         raise LabelError(f"{path}:{line}: column '{twice}' is there twice; expected each name once")
-
-
-def _rows(stream: Iterator[str], path: Path) -> Iterator[tuple[int, list[str] | LabelError]]:
-    """Yields the rows that are not blank, up to the first line that is no CSV, which comes as an error."""
-    before, first = 0, ""
-    try:
-        for first in stream:
-            if first.strip():
-                break
-            before += 1
-    except UnicodeDecodeError:
-        yield 1, LabelError(undecodable(path))
-        return
-    reader = csv.reader(chain([first], stream), delimiter=_separator(first), skipinitialspace=True, strict=True)
-    while True:
-        line = before + reader.line_num + 1
-        try:
-            cells = next(reader, None)
-        except csv.Error as error:
-            yield line, LabelError(f"{path}:{line}: {error}; is a quotation mark left open?")
-            return
-        except UnicodeDecodeError:
-            yield line, LabelError(undecodable(path))
-            return
-        if cells is None:
-            return
-        stripped = [cell.strip() for cell in cells]
-        if any(stripped):
-            yield line, stripped
-
-
-def _separator(header: str) -> str:
-    """Returns what separates the cells: whichever the header has most of."""
-    return max(_SEPARATORS, key=re.sub(r'"[^"]*"', "", header).count)
