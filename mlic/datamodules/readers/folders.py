@@ -125,7 +125,7 @@ class FoldersReader(LabelReader):
                 hint = did_you_mean(name, self._classes)
                 among = f"class '{name}' is not among the {len(self._classes)} classes{hint}"
                 faults.add(f"{self._path / name}: {among}")
-        return folders
+        return [name for name in folders if not _NO_NAME.search(name)]
 
     def _images(self, folders: list[str], faults: Faults) -> list[str]:
         """Returns the paths of the images in the folders."""

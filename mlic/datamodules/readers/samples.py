@@ -169,10 +169,11 @@ class Samples:
         """
         names = tuple(self._columns) if self._fixed else tuple(sorted(self._columns))
         rows, columns, values = self._settled(names)
-        if not self._images:
-            self.faults.add(f"{self._path}: no sample; expected at least one image")
-        if not names:
-            self.faults.add(f"{self._path}: no class; expected at least one")
+        if not self.faults.count:  # otherwise they tell why there is none
+            if not self._images:
+                self.faults.add(f"{self._path}: no sample; expected at least one image")
+            if not names:
+                self.faults.add(f"{self._path}: no class; expected at least one")
         table = LabelTable.from_cells(
             self._images,
             names,
