@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlic.datamodules.readers.text import text_lines
+from mlic.datamodules.annotations.text import text_lines
 from mlic.errors import Faults, LabelError, UsageError
 from mlic.labels import LabelTable
 from mlic.labels.classes import Missing, dropped, merged, renamed

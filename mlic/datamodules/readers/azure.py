@@ -7,11 +7,11 @@ from typing import Any
 
 import msgspec
 
+from mlic.datamodules.annotations.imagefiles import ImageFiles
+from mlic.datamodules.annotations.jsonfiles import as_written, read_json_lines
+from mlic.datamodules.annotations.peek import json_shape
+from mlic.datamodules.annotations.samples import Samples
 from mlic.datamodules.readers.base import LabelReader
-from mlic.datamodules.readers.imagefiles import ImageFiles
-from mlic.datamodules.readers.jsonfiles import as_written, read_json_lines
-from mlic.datamodules.readers.peek import json_shape
-from mlic.datamodules.readers.samples import Samples
 from mlic.errors import LabelError
 from mlic.labels import LabelTable
 

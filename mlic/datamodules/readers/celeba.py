@@ -11,11 +11,11 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from mlic.datamodules.annotations.imagefiles import ImageFiles
+from mlic.datamodules.annotations.peek import head
+from mlic.datamodules.annotations.samples import Samples
+from mlic.datamodules.annotations.text import open_text, text_lines
 from mlic.datamodules.readers.base import LabelReader
-from mlic.datamodules.readers.imagefiles import ImageFiles
-from mlic.datamodules.readers.peek import head
-from mlic.datamodules.readers.samples import Samples
-from mlic.datamodules.readers.text import open_text, text_lines
 from mlic.errors import Faults, LabelError, did_you_mean
 from mlic.labels import LabelTable
 

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Literal
 
+from mlic.datamodules.annotations.imagefiles import ImageFiles
+from mlic.datamodules.annotations.peek import entry_names, head, json_shape
 from mlic.datamodules.readers.base import LabelReader
 from mlic.datamodules.readers.cocofile import read_coco
 from mlic.datamodules.readers.cocotable import CocoTable
-from mlic.datamodules.readers.imagefiles import ImageFiles
-from mlic.datamodules.readers.peek import entry_names, head, json_shape
 from mlic.errors import LabelError
 from mlic.labels import LabelTable
 

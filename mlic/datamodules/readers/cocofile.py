@@ -9,8 +9,8 @@ import msgspec
 import numpy as np
 from jaxtyping import Bool, Int32, Int64, Shaped
 
-from mlic.datamodules.readers.jsonarrays import read_in_parts
-from mlic.datamodules.readers.jsonfiles import read_json
+from mlic.datamodules.annotations.jsonarrays import read_in_parts
+from mlic.datamodules.annotations.jsonfiles import read_json
 
 __all__ = ["CocoAnnotations", "CocoCategory", "CocoFile", "CocoImage", "Id", "first_of", "positions_of", "read_coco"]
 

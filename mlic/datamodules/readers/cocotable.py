@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mlic.datamodules.annotations.imagefiles import ImageFiles
+from mlic.datamodules.annotations.samples import Samples
 from mlic.datamodules.readers.cocofile import CocoAnnotations, CocoCategory, CocoImage, Id, first_of, positions_of
-from mlic.datamodules.readers.imagefiles import ImageFiles
-from mlic.datamodules.readers.samples import Samples
 from mlic.labels import LabelTable
 from mlic.labels.cells import unknown_class
 

@@ -7,18 +7,18 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
 
+from mlic.datamodules.annotations.imagefiles import ImageFiles
+from mlic.datamodules.annotations.packing import Packer
+from mlic.datamodules.annotations.rows import Row, Rows
+from mlic.datamodules.annotations.spellings import CellValue, Spellings, Uncertain
+from mlic.datamodules.annotations.text import open_text
 from mlic.datamodules.readers.base import LabelReader
-from mlic.datamodules.readers.columns import Columns, Layout
-from mlic.datamodules.readers.foreign import is_foreign
-from mlic.datamodules.readers.imagefiles import ImageFiles
-from mlic.datamodules.readers.labellists import LabelLists
-from mlic.datamodules.readers.onehot import OneHotCells
-from mlic.datamodules.readers.packing import Packer
-from mlic.datamodules.readers.presets import Preset, preset_named, preset_of
-from mlic.datamodules.readers.rowimages import RowImages
-from mlic.datamodules.readers.rows import Row, Rows
-from mlic.datamodules.readers.spellings import CellValue, Spellings, Uncertain
-from mlic.datamodules.readers.text import open_text
+from mlic.datamodules.readers.csvcolumns import Columns, Layout
+from mlic.datamodules.readers.csvforeign import is_foreign
+from mlic.datamodules.readers.csvimages import RowImages
+from mlic.datamodules.readers.csvlists import LabelLists
+from mlic.datamodules.readers.csvonehot import OneHotCells
+from mlic.datamodules.readers.csvpresets import Preset, preset_named, preset_of
 from mlic.errors import Faults, LabelError
 from mlic.labels import LabelTable
 

@@ -7,11 +7,11 @@ from typing import Literal
 
 import numpy as np
 
+from mlic.datamodules.annotations.imagefiles import ImageFiles
+from mlic.datamodules.annotations.peek import xml_root
+from mlic.datamodules.annotations.samples import Samples
 from mlic.datamodules.readers.base import LabelReader
 from mlic.datamodules.readers.cvatxml import CvatDocument
-from mlic.datamodules.readers.imagefiles import ImageFiles
-from mlic.datamodules.readers.peek import xml_root
-from mlic.datamodules.readers.samples import Samples
 from mlic.errors import LabelError, did_you_mean
 from mlic.labels import LabelTable
 

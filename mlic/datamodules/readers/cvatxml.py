@@ -4,7 +4,7 @@ from array import array
 from collections.abc import Mapping
 from pathlib import Path
 
-from mlic.datamodules.readers.xmlfiles import parse_xml
+from mlic.datamodules.annotations.xmlfiles import parse_xml
 from mlic.errors import LabelError
 
 __all__ = ["CvatDocument"]

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
+from mlic.datamodules.annotations.classlist import ClassList
+from mlic.datamodules.annotations.imagefiles import ImageFiles
+from mlic.datamodules.annotations.samples import Samples
 from mlic.datamodules.readers.base import LabelReader
-from mlic.datamodules.readers.classlist import ClassList
 from mlic.datamodules.readers.datumarofiles import Item, Subset, data_set, is_dump, json_files, place_of, read_subsets
-from mlic.datamodules.readers.imagefiles import ImageFiles
-from mlic.datamodules.readers.samples import Samples
 from mlic.errors import LabelError
 from mlic.labels import LabelTable
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import msgspec
 
-from mlic.datamodules.readers.jsonfiles import read_json
-from mlic.datamodules.readers.peek import entry_names, json_shape
+from mlic.datamodules.annotations.jsonfiles import read_json
+from mlic.datamodules.annotations.peek import entry_names, json_shape
 from mlic.errors import Faults, LabelError, did_you_mean
 
 __all__ = ["Item", "Subset", "data_set", "is_dump", "json_files", "place_of", "read_subsets"]

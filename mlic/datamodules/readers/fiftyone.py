@@ -6,12 +6,12 @@ from typing import Any
 
 import msgspec
 
+from mlic.datamodules.annotations.classlist import ClassList
+from mlic.datamodules.annotations.imagefiles import ImageFiles
+from mlic.datamodules.annotations.jsonfiles import as_written, read_json
+from mlic.datamodules.annotations.peek import json_shape
+from mlic.datamodules.annotations.samples import Samples
 from mlic.datamodules.readers.base import LabelReader
-from mlic.datamodules.readers.classlist import ClassList
-from mlic.datamodules.readers.imagefiles import ImageFiles
-from mlic.datamodules.readers.jsonfiles import as_written, read_json
-from mlic.datamodules.readers.peek import json_shape
-from mlic.datamodules.readers.samples import Samples
 from mlic.errors import LabelError
 from mlic.labels import LabelTable
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from mlic.datamodules.annotations.listing import entries, files_below, is_folder
 from mlic.datamodules.readers.base import LabelReader
-from mlic.datamodules.readers.listing import entries, files_below, is_folder
-from mlic.datamodules.readers.sameimages import first_of_same
+from mlic.datamodules.readers.foldersimages import first_of_same
 from mlic.errors import Faults, LabelError, did_you_mean
 from mlic.labels import LabelTable
 from mlic.suffixes import is_image

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import yaml
 
-from mlic.datamodules.readers.peek import head
+from mlic.datamodules.annotations.peek import head
 
 __all__ = ["names_beside", "names_in_features"]
 

@@ -7,11 +7,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from mlic.datamodules.annotations.imagefiles import ImageFiles
+from mlic.datamodules.annotations.places import Places
+from mlic.datamodules.annotations.samples import Samples
+from mlic.datamodules.annotations.text import text_lines
 from mlic.datamodules.readers.base import LabelReader
-from mlic.datamodules.readers.hubnames import names_beside, names_in_features
-from mlic.datamodules.readers.imagefiles import ImageFiles
-from mlic.datamodules.readers.labelvalues import LabelValues
-from mlic.datamodules.readers.metadatafiles import (
+from mlic.datamodules.readers.hublabels import LabelValues
+from mlic.datamodules.readers.hubmetadata import (
     FILES,
     Columns,
     MetadataFile,
@@ -21,10 +23,8 @@ from mlic.datamodules.readers.metadatafiles import (
     metadata_files,
     split_of,
 )
-from mlic.datamodules.readers.parquetrows import features_of
-from mlic.datamodules.readers.places import Places
-from mlic.datamodules.readers.samples import Samples
-from mlic.datamodules.readers.text import text_lines
+from mlic.datamodules.readers.hubnames import names_beside, names_in_features
+from mlic.datamodules.readers.hubparquet import features_of
 from mlic.errors import LabelError
 from mlic.labels import LabelTable
 

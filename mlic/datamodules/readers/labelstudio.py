@@ -4,10 +4,10 @@ import logging
 from collections import Counter, defaultdict
 from pathlib import Path
 
-from mlic.datamodules.readers.annotators import Policy, Vote, settle
+from mlic.datamodules.annotations.peek import first_rows, json_shape
+from mlic.datamodules.annotations.samples import Samples
 from mlic.datamodules.readers.base import LabelReader
-from mlic.datamodules.readers.peek import first_rows, json_shape
-from mlic.datamodules.readers.samples import Samples
+from mlic.datamodules.readers.studioannotators import Policy, Vote, settle
 from mlic.datamodules.readers.studioexports import CHOICES, SHAPES, Export, Result, Task, read_tasks
 from mlic.datamodules.readers.studioimages import StudioImages
 from mlic.datamodules.readers.studiorecords import read_records

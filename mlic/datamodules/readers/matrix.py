@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from mlic.datamodules.annotations.binarycells import add_rows
+from mlic.datamodules.annotations.columnnames import ColumnNames
+from mlic.datamodules.annotations.imagefiles import ImageFiles
+from mlic.datamodules.annotations.listlines import all_lines, parsed
+from mlic.datamodules.annotations.places import Places
+from mlic.datamodules.annotations.samples import Samples
 from mlic.datamodules.readers.base import LabelReader
-from mlic.datamodules.readers.binarycells import add_rows
-from mlic.datamodules.readers.columnnames import ColumnNames
-from mlic.datamodules.readers.imagefiles import ImageFiles
-from mlic.datamodules.readers.listlines import all_lines, parsed
 from mlic.datamodules.readers.matrixfile import MatrixFile
 from mlic.datamodules.readers.matrixpairs import find_pairs, lists_images, matrices_for
-from mlic.datamodules.readers.places import Places
-from mlic.datamodules.readers.samples import Samples
 from mlic.errors import LabelError
 from mlic.labels import LabelTable
 

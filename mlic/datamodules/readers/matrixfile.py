@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from mlic.datamodules.readers.binarycells import flags
-from mlic.datamodules.readers.text import open_text
+from mlic.datamodules.annotations.binarycells import flags
+from mlic.datamodules.annotations.text import open_text
 from mlic.errors import LabelError
 
 __all__ = ["MatrixFile"]

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
-from mlic.datamodules.readers.listing import entries
-from mlic.datamodules.readers.listlines import first_lines, parsed, tokens
+from mlic.datamodules.annotations.listing import entries
+from mlic.datamodules.annotations.listlines import first_lines, parsed, tokens
 from mlic.errors import LabelError
 from mlic.suffixes import is_image
 

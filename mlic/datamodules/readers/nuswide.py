@@ -8,15 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
+from mlic.datamodules.annotations.binarycells import add_rows
+from mlic.datamodules.annotations.columnnames import ColumnNames
+from mlic.datamodules.annotations.imagefiles import ImageFiles
+from mlic.datamodules.annotations.listing import entries
+from mlic.datamodules.annotations.listlines import all_lines
+from mlic.datamodules.annotations.peek import entry_names
+from mlic.datamodules.annotations.places import Places
 from mlic.datamodules.readers.base import LabelReader
-from mlic.datamodules.readers.binarycells import add_rows
-from mlic.datamodules.readers.columnnames import ColumnNames
-from mlic.datamodules.readers.imagefiles import ImageFiles
-from mlic.datamodules.readers.listing import entries
-from mlic.datamodules.readers.listlines import all_lines
 from mlic.datamodules.readers.nuswidelabels import LabelFiles, Side
-from mlic.datamodules.readers.peek import entry_names
-from mlic.datamodules.readers.places import Places
 from mlic.errors import LabelError
 from mlic.labels import LabelTable
 

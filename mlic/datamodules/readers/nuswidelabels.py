@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mlic.datamodules.readers.peek import entry_names
+from mlic.datamodules.annotations.peek import entry_names
 from mlic.errors import Faults, LabelError
 
 __all__ = ["LabelFiles", "Side"]

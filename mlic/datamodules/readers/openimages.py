@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import BinaryIO, Literal
 
+from mlic.datamodules.annotations.imagefiles import ImageFiles
+from mlic.datamodules.annotations.peek import first_rows
+from mlic.datamodules.annotations.samples import Samples
+from mlic.datamodules.annotations.text import open_text
 from mlic.datamodules.readers.base import LabelReader
-from mlic.datamodules.readers.imagefiles import ImageFiles
 from mlic.datamodules.readers.openimageslayout import display_names, find_descriptions, image_files
 from mlic.datamodules.readers.openimagesrows import OpenImagesRows
-from mlic.datamodules.readers.peek import first_rows
-from mlic.datamodules.readers.samples import Samples
-from mlic.datamodules.readers.text import open_text
 from mlic.errors import LabelError
 from mlic.labels import LabelTable
 

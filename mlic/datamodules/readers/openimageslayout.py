@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-from mlic.datamodules.readers.imagefiles import ImageFiles
-from mlic.datamodules.readers.peek import entry_names
-from mlic.datamodules.readers.text import open_text
+from mlic.datamodules.annotations.imagefiles import ImageFiles
+from mlic.datamodules.annotations.peek import entry_names
+from mlic.datamodules.annotations.text import open_text
 from mlic.errors import Faults, LabelError
 
 __all__ = ["display_names", "find_descriptions", "image_files"]

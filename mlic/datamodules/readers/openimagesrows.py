@@ -10,9 +10,9 @@ from typing import Any, TextIO
 import numpy as np
 import numpy.typing as npt
 
-from mlic.datamodules.readers.imagefiles import ImageFiles
+from mlic.datamodules.annotations.imagefiles import ImageFiles
+from mlic.datamodules.annotations.samples import Samples
 from mlic.datamodules.readers.openimagessayings import BY_MACHINE, FAULTY, NOTHING, Lines, Sayings
-from mlic.datamodules.readers.samples import Samples
 from mlic.errors import LabelError
 
 __all__ = ["OpenImagesRows"]

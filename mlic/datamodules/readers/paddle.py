@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from mlic.datamodules.annotations.binarycells import add_rows, flags
+from mlic.datamodules.annotations.columnnames import MOST_UNNAMED, USUAL_FILES, ColumnNames
+from mlic.datamodules.annotations.imagefiles import ImageFiles
+from mlic.datamodules.annotations.listlines import Form, first_lines, form_of, parsed, tokens
+from mlic.datamodules.annotations.places import Places
+from mlic.datamodules.annotations.text import text_lines
 from mlic.datamodules.readers.base import LabelReader
-from mlic.datamodules.readers.binarycells import add_rows, flags
-from mlic.datamodules.readers.columnnames import MOST_UNNAMED, USUAL_FILES, ColumnNames
-from mlic.datamodules.readers.imagefiles import ImageFiles
-from mlic.datamodules.readers.listlines import Form, first_lines, form_of, parsed, tokens
-from mlic.datamodules.readers.places import Places
-from mlic.datamodules.readers.text import text_lines
 from mlic.errors import LabelError
 from mlic.labels import LabelTable
 from mlic.suffixes import is_image

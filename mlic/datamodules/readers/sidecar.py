@@ -4,10 +4,10 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from mlic.datamodules.annotations.imagefiles import fold_suffix
+from mlic.datamodules.annotations.listing import entries, files_below
+from mlic.datamodules.annotations.text import text_lines
 from mlic.datamodules.readers.base import LabelReader
-from mlic.datamodules.readers.imagefiles import fold_suffix
-from mlic.datamodules.readers.listing import entries, files_below
-from mlic.datamodules.readers.text import text_lines
 from mlic.errors import Faults, LabelError, did_you_mean
 from mlic.labels import LabelTable
 from mlic.suffixes import IMAGE_SUFFIXES, is_image

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from mlic.datamodules.readers.jsonfiles import read_json
+from mlic.datamodules.annotations.jsonfiles import read_json
 from mlic.datamodules.readers.studioimages import find_image_key
 from mlic.errors import Faults, LabelError, did_you_mean
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, unquote_plus
 
-from mlic.datamodules.readers.imagefiles import ImageFiles
-from mlic.datamodules.readers.samples import Samples
+from mlic.datamodules.annotations.imagefiles import ImageFiles
+from mlic.datamodules.annotations.samples import Samples
 from mlic.errors import LabelError, did_you_mean
 from mlic.suffixes import is_image
 

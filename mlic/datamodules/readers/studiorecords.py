@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from mlic.datamodules.readers.csvrecords import read_csv_records
-from mlic.datamodules.readers.jsonfiles import read_json
+from mlic.datamodules.annotations.csvrecords import read_csv_records
+from mlic.datamodules.annotations.jsonfiles import read_json
 from mlic.datamodules.readers.studioexports import (
     CHOICES,
     SHAPES,

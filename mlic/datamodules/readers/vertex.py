@@ -9,12 +9,12 @@ from typing import Any, Literal, NamedTuple
 
 import msgspec
 
+from mlic.datamodules.annotations.imagefiles import ImageFiles
+from mlic.datamodules.annotations.jsonfiles import as_written, read_json_lines
+from mlic.datamodules.annotations.peek import first_rows, head, json_shape
+from mlic.datamodules.annotations.samples import Samples
+from mlic.datamodules.annotations.text import open_text
 from mlic.datamodules.readers.base import LabelReader
-from mlic.datamodules.readers.imagefiles import ImageFiles
-from mlic.datamodules.readers.jsonfiles import as_written, read_json_lines
-from mlic.datamodules.readers.peek import first_rows, head, json_shape
-from mlic.datamodules.readers.samples import Samples
-from mlic.datamodules.readers.text import open_text
 from mlic.errors import LabelError, did_you_mean
 from mlic.labels import LabelTable
 

@@ -7,10 +7,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
+from mlic.datamodules.annotations.places import Places
+from mlic.datamodules.annotations.samples import Samples
+from mlic.datamodules.annotations.text import text_lines
 from mlic.datamodules.readers.base import LabelReader
-from mlic.datamodules.readers.places import Places
-from mlic.datamodules.readers.samples import Samples
-from mlic.datamodules.readers.text import text_lines
 from mlic.datamodules.readers.vocfiles import VocFiles, VocImages, homes
 from mlic.datamodules.readers.vocxml import VocAnnotation
 from mlic.errors import Faults, LabelError

@@ -6,9 +6,9 @@ from functools import cached_property
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from mlic.datamodules.readers.imagefiles import ImageFiles
-from mlic.datamodules.readers.listing import files_below
-from mlic.datamodules.readers.peek import entry_names, xml_root
+from mlic.datamodules.annotations.imagefiles import ImageFiles
+from mlic.datamodules.annotations.listing import files_below
+from mlic.datamodules.annotations.peek import entry_names, xml_root
 from mlic.errors import LabelError
 from mlic.suffixes import is_image
 

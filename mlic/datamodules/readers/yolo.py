@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
+from mlic.datamodules.annotations.imagefiles import ImageFiles
+from mlic.datamodules.annotations.peek import entry_names
+from mlic.datamodules.annotations.places import Places
+from mlic.datamodules.annotations.samples import Samples
 from mlic.datamodules.readers.base import LabelReader
-from mlic.datamodules.readers.imagefiles import ImageFiles
-from mlic.datamodules.readers.peek import entry_names
-from mlic.datamodules.readers.places import Places
-from mlic.datamodules.readers.samples import Samples
 from mlic.datamodules.readers.yoloconfig import is_config
 from mlic.datamodules.readers.yolofiles import LabelFiles, images_below
 from mlic.datamodules.readers.yololabels import classes_of, read_labels

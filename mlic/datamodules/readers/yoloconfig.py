@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
-from mlic.datamodules.readers.peek import head
-from mlic.datamodules.readers.text import text_lines
-from mlic.datamodules.readers.yamlfiles import YamlNode, read_yaml
+from mlic.datamodules.annotations.peek import head
+from mlic.datamodules.annotations.text import text_lines
+from mlic.datamodules.annotations.yamlfiles import YamlNode, read_yaml
 from mlic.errors import Faults, LabelError
 
 __all__ = ["YoloConfig", "is_config", "names_of"]

@@ -5,10 +5,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from mlic.datamodules.readers.imagefiles import fold_suffix
-from mlic.datamodules.readers.listing import files_below
-from mlic.datamodules.readers.peek import entry_names
-from mlic.datamodules.readers.text import text_lines
+from mlic.datamodules.annotations.imagefiles import fold_suffix
+from mlic.datamodules.annotations.listing import files_below
+from mlic.datamodules.annotations.peek import entry_names
+from mlic.datamodules.annotations.text import text_lines
 from mlic.datamodules.readers.yololabels import looks_like_labels, read_labels
 from mlic.suffixes import is_image
 

@@ -92,7 +92,7 @@ class TestSoftLabels:
         )
 
     def test_many_blocks_of_rows_keep_their_order(self, monkeypatch):
-        monkeypatch.setattr("mlic.datamodules.readers.onehot._BLOCK", 4)
+        monkeypatch.setattr("mlic.datamodules.readers.csvonehot._BLOCK", 4)
         table = read(self.TEXT, soft=True)
         assert cells(table) == {"a.jpg": [0.75, 1], "b.jpg": [0.5, 0], "c.jpg": [-1, 0.25], "d.jpg": [-1, -1]}
 

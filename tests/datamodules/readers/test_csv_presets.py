@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlic.datamodules.readers.csv import CsvReader
-from mlic.datamodules.readers.presets import PRESETS
+from mlic.datamodules.readers.csvpresets import PRESETS
 from mlic.datamodules.readers.recognise import recognise
 from mlic.datamodules.sources import installed_readers
 from mlic.errors import LabelError

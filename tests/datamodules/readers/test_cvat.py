@@ -8,9 +8,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mlic.datamodules.annotations.xmlfiles import Elements
 from mlic.datamodules.readers.cvat import CvatReader
 from mlic.datamodules.readers.cvatxml import CvatDocument
-from mlic.datamodules.readers.xmlfiles import Elements
 from mlic.datamodules.sources import installed_readers
 from mlic.errors import LabelError
 

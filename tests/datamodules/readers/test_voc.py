@@ -9,9 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mlic.datamodules.annotations.xmlfiles import Elements
 from mlic.datamodules.readers.voc import VocReader
 from mlic.datamodules.readers.vocxml import VocAnnotation
-from mlic.datamodules.readers.xmlfiles import Elements
 from mlic.datamodules.sources import installed_readers
 from mlic.errors import LabelError
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlic.datamodules.readers.peek import xml_root
-from mlic.datamodules.readers.xmlfiles import Elements, parse_xml
+from mlic.datamodules.annotations.peek import xml_root
+from mlic.datamodules.annotations.xmlfiles import Elements, parse_xml
 from mlic.errors import LabelError
 
 VALID = '<?xml version="1.0"?>\n<zoo at="sea">\n <pen>\n  <name> owl &amp; cat </name>\n </pen>\n <pen/>\n</zoo>\n'

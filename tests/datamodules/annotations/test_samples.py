@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlic.datamodules.readers.imagefiles import ImageFiles
-from mlic.datamodules.readers.samples import Samples, _sort
+from mlic.datamodules.annotations.imagefiles import ImageFiles
+from mlic.datamodules.annotations.samples import Samples, _sort
 from mlic.errors import LabelError
 
 SOURCE = Path("labels.txt")

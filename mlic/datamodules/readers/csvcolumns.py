@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlic.datamodules.readers.rows import Row
-from mlic.datamodules.readers.spellings import Spellings
+from mlic.datamodules.annotations.rows import Row
+from mlic.datamodules.annotations.spellings import Spellings
 from mlic.errors import Faults, LabelError, did_you_mean
 from mlic.suffixes import is_image
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 import numpy as np
 from jaxtyping import Int, Int8
 
-from mlic.datamodules.readers.samples import Samples
+from mlic.datamodules.annotations.samples import Samples
 from mlic.errors import LabelError
 
 __all__ = ["add_rows", "flags"]

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Shaped
 
-from mlic.datamodules.readers.cells import Cells
-from mlic.datamodules.readers.imagefiles import ImageFiles
+from mlic.datamodules.annotations.cells import Cells
+from mlic.datamodules.annotations.imagefiles import ImageFiles
 from mlic.errors import Faults, LabelError, did_you_mean
 from mlic.labels import LabelTable
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from mlic.datamodules.readers.spellings import FRACTION, UNREADABLE, Spellings
+from mlic.datamodules.annotations.spellings import FRACTION, UNREADABLE, Spellings
 
 __all__ = ["Packer"]
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
-from mlic.datamodules.readers.peek import head
-from mlic.datamodules.readers.text import open_text
+from mlic.datamodules.annotations.peek import head
+from mlic.datamodules.annotations.text import open_text
 from mlic.suffixes import IMAGE_SUFFIXES
 
 __all__ = ["Form", "all_lines", "first_lines", "form_of", "parsed", "tokens"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from mlic.datamodules.readers.jsonfiles import as_written
+from mlic.datamodules.annotations.jsonfiles import as_written
 from mlic.errors import LabelError, did_you_mean
 
 __all__ = ["ClassList"]

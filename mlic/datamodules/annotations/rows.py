@@ -7,8 +7,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TypeVar
 
-from mlic.datamodules.readers.packing import Packer
-from mlic.datamodules.readers.text import undecodable
+from mlic.datamodules.annotations.packing import Packer
+from mlic.datamodules.annotations.text import undecodable
 from mlic.errors import Faults
 
 __all__ = ["Row", "Rows"]

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from mlic.datamodules.readers.imagefiles import ImageFiles
+from mlic.datamodules.annotations.imagefiles import ImageFiles
 from mlic.errors import LabelError
 
 HERE = Path()

@@ -9,9 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from jaxtyping import Int8, Shaped
 
-from mlic.datamodules.readers.columns import Layout
-from mlic.datamodules.readers.packing import Packer
-from mlic.datamodules.readers.spellings import (
+from mlic.datamodules.annotations.packing import Packer
+from mlic.datamodules.annotations.spellings import (
     ABSENT,
     BLANK,
     FRACTION,
@@ -22,6 +21,7 @@ from mlic.datamodules.readers.spellings import (
     Spellings,
     Uncertain,
 )
+from mlic.datamodules.readers.csvcolumns import Layout
 from mlic.errors import Faults
 
 __all__ = ["OneHotCells"]

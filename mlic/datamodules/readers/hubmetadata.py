@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mlic.datamodules.readers.csvrecords import read_csv_records
-from mlic.datamodules.readers.jsonfiles import read_json_lines
-from mlic.datamodules.readers.listing import entries, is_folder
-from mlic.datamodules.readers.parquetrows import may_name, read_parquet_records
-from mlic.datamodules.readers.peek import first_rows, json_shape
+from mlic.datamodules.annotations.csvrecords import read_csv_records
+from mlic.datamodules.annotations.jsonfiles import read_json_lines
+from mlic.datamodules.annotations.listing import entries, is_folder
+from mlic.datamodules.annotations.peek import first_rows, json_shape
+from mlic.datamodules.readers.hubparquet import may_name, read_parquet_records
 from mlic.errors import LabelError, did_you_mean
 
 __all__ = ["FILES", "Columns", "MetadataFile", "Row", "is_metadata", "lone_file", "metadata_files", "split_of"]

@@ -6,11 +6,11 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from mlic.datamodules.readers.columns import Layout
-from mlic.datamodules.readers.imagefiles import ImageFiles
-from mlic.datamodules.readers.presets import PathForm
-from mlic.datamodules.readers.rows import Row
-from mlic.datamodules.readers.text import text_lines
+from mlic.datamodules.annotations.imagefiles import ImageFiles
+from mlic.datamodules.annotations.rows import Row
+from mlic.datamodules.annotations.text import text_lines
+from mlic.datamodules.readers.csvcolumns import Layout
+from mlic.datamodules.readers.csvpresets import PathForm
 from mlic.errors import Faults, LabelError
 
 __all__ = ["RowImages"]

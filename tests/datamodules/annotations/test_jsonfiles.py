@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from mlic.datamodules.readers.jsonfiles import as_written, convert, decode, read_bytes, read_json, read_json_lines
+from mlic.datamodules.annotations.jsonfiles import as_written, convert, decode, read_bytes, read_json, read_json_lines
 from mlic.errors import LabelError
 
 

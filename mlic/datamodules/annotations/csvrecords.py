@@ -3,8 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from mlic.datamodules.readers.rows import Rows
-from mlic.datamodules.readers.text import open_text
+from mlic.datamodules.annotations.rows import Rows
+from mlic.datamodules.annotations.text import open_text
 from mlic.errors import Faults, LabelError
 
 __all__ = ["read_csv_records"]

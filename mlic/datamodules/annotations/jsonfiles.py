@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from mlic.datamodules.readers.text import undecodable
+from mlic.datamodules.annotations.text import undecodable
 from mlic.errors import LabelError
 
 __all__ = ["as_written", "convert", "decode", "read_bytes", "read_json", "read_json_lines"]

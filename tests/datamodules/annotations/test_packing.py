@@ -5,11 +5,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from mlic.datamodules.annotations.packing import Packer
+from mlic.datamodules.annotations.rows import Rows
+from mlic.datamodules.annotations.spellings import FRACTION, UNREADABLE, Spellings
 from mlic.datamodules.readers import csv as csv_reader
 from mlic.datamodules.readers.csv import CsvReader
-from mlic.datamodules.readers.packing import Packer
-from mlic.datamodules.readers.rows import Rows
-from mlic.datamodules.readers.spellings import FRACTION, UNREADABLE, Spellings
 from mlic.errors import LabelError
 
 WORDS = ["1.0", "0.0", "-1", "-1.0", "True", "False", "no"]

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-from mlic.datamodules.readers.text import open_text
+from mlic.datamodules.annotations.text import open_text
 from mlic.errors import LabelError
 
 __all__ = ["YamlNode", "read_yaml"]

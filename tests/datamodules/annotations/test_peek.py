@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from mlic.datamodules.readers.peek import entry_names, first_rows, head, json_shape, xml_root
+from mlic.datamodules.annotations.peek import entry_names, first_rows, head, json_shape, xml_root
 
 SIZE = 1 << 16
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from mlic.datamodules.readers.imagefiles import ImageFiles
-from mlic.datamodules.readers.peek import head
-from mlic.datamodules.readers.places import Places
-from mlic.datamodules.readers.samples import Samples
-from mlic.datamodules.readers.text import text_lines
+from mlic.datamodules.annotations.imagefiles import ImageFiles
+from mlic.datamodules.annotations.peek import head
+from mlic.datamodules.annotations.places import Places
+from mlic.datamodules.annotations.samples import Samples
+from mlic.datamodules.annotations.text import text_lines
 from mlic.errors import Faults, LabelError
 from mlic.suffixes import is_image
 

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from mlic.datamodules.readers.peek import first_rows
+from mlic.datamodules.annotations.peek import first_rows
 
 __all__ = ["is_foreign"]
 

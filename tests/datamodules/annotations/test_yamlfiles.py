@@ -7,8 +7,8 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlic.datamodules.readers import yamlfiles
-from mlic.datamodules.readers.yamlfiles import read_yaml
+from mlic.datamodules.annotations import yamlfiles
+from mlic.datamodules.annotations.yamlfiles import read_yaml
 from mlic.errors import LabelError
 
 VALID = "names: # which\n  0: no\n  1: 'big dog'\n2: &a [x, ~, '~', \"\"]\nl: *a\nn:\n"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mlic.datamodules.readers.jsonarrays import read_in_parts
+from mlic.datamodules.annotations.jsonarrays import read_in_parts
 from mlic.errors import LabelError
 
 
