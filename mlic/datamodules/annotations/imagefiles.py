@@ -217,9 +217,10 @@ def _file_names(entries: Iterator[os.DirEntry[str]]) -> Iterator[str]:
     r"""Yields the names of files, except for one with a `\` in it, which no path can name."""
     while block := list(islice(entries, 1000)):
         try:
-            yield from [entry.name for entry in block if entry.is_file() and "\\" not in entry.name]
+            names = [entry.name for entry in block if entry.is_file()]
         except OSError:
-            yield from [entry.name for entry in block if _is_file(entry) and "\\" not in entry.name]
+            names = [entry.name for entry in block if _is_file(entry)]
+        yield from (names if "\\" not in "".join(names) else [name for name in names if "\\" not in name])
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:
