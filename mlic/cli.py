@@ -169,9 +169,11 @@ def _log_to_stderr() -> Iterator[None]:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(message)s"))
     ours = logging.getLogger("mlic")
+    level = ours.level
     ours.addHandler(handler)
     ours.setLevel(logging.INFO)
     try:
         yield
     finally:
         ours.removeHandler(handler)
+        ours.setLevel(level)

@@ -1,4 +1,5 @@
 import json
+import logging
 import pkgutil
 import subprocess
 import sys
@@ -122,3 +123,9 @@ def test_the_doctor_tells_versions_and_finds_nothing_wrong(capsys):
     assert findings["problems"] == []
     assert findings["torch"]
     assert findings["cores"] >= 1
+
+
+def test_the_level_of_the_log_is_afterwards_what_it_was_before(capsys):
+    before = logging.getLogger("mlic").level
+    assert main(["plugins"]) == 0
+    assert logging.getLogger("mlic").level == before
