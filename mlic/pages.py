@@ -113,6 +113,8 @@ Looks at the annotations of a data set, without any model.
     --strict                     warnings end with exit code 2 too
   mlic data convert labels.csv --to coco --output labels.json
                                  the same in another format, and what that format cannot say
+    --to FORMAT                  csv, coco, jsonl (Hugging Face), datumaro, cvat, labelstudio, fiftyone, openimages or
+                                 openmmlab; files are never overwritten
   mlic data split labels.csv --val 0.1 --test 0.1 --by stratified --output sides
                                  train.csv, val.csv and test.csv, with the counts of each class on each side
     --by hash                    by the path below the data root: other images move none (the default)
