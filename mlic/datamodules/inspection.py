@@ -22,6 +22,8 @@ __all__ = ["Finding", "inspect_sides"]
 _BLOCK = 1024  # images that are handed to the threads at a time
 _NAMED = 3  # images or classes that a message names; the rest are counted
 
+_COUNT = re.compile(r"(\d+) faults in all(?:; the first (\d+) are above)?$")
+
 Digest = bytes
 
 
@@ -32,13 +34,15 @@ class Finding(NamedTuple):
         severity: an error is what cannot be read; a warning makes what comes out worse or doubtful.
         kind: `annotation` (the file, a missing image, contradicting rows, an unknown class), `image` (it cannot be
             read), `duplicate` (two images of one content), `sides` (an image or a group on two sides), `class` (without
-            positives or negatives), `name` (classes that differ by case or spaces only).
+            positives or negatives), `name` (classes that differ by case, spaces, hyphens or underscores only).
         message: where it is, what it is, and what to do.
+        number: how many faults it stands for; more than one where a reader told the first ones and counted the rest.
     """
 
     severity: Literal["error", "warning"]
     kind: Literal["annotation", "image", "duplicate", "sides", "class", "name"]
     message: str
+    number: int = 1
 
 
 def inspect_sides(readers: Mapping[str, LabelReader]) -> Iterator[Finding]:
@@ -55,7 +59,7 @@ def inspect_sides(readers: Mapping[str, LabelReader]) -> Iterator[Finding]:
         try:
             tables[side] = reader.read()
         except LabelError as error:
-            yield from (Finding("error", "annotation", line) for line in _faults(error))
+            yield from _faults(error)
             if isinstance(error.table, LabelTable):
                 tables[side] = error.table
             else:
@@ -78,17 +82,23 @@ def inspect_sides(readers: Mapping[str, LabelReader]) -> Iterator[Finding]:
     yield from _similar_names(names)
 
 
-def _faults(error: LabelError) -> list[str]:
-    return [line for line in str(error).splitlines() if not re.match(r"\d+ faults in all", line)] + [
-        line for line in str(error).splitlines() if re.match(r"\d+ faults in all; ", line)
-    ]
+def _faults(error: LabelError) -> Iterator[Finding]:
+    """Yields a finding for each fault that is told, and one for all that are only counted."""
+    for line in str(error).splitlines():
+        counted = _COUNT.match(line)
+        if counted is None:
+            yield Finding("error", "annotation", line)
+        elif counted[2]:
+            more = int(counted[1]) - int(counted[2])
+            message = f"{more} more of this file, counted but not told; first mend those above"
+            yield Finding("error", "annotation", message, more)
 
 
 def _strange_classes(table: LabelTable, train: LabelTable, side: str) -> Iterator[Finding]:
     try:
         table.align(train.classes)
     except LabelError as error:
-        yield from (Finding("error", "annotation", line) for line in _faults(error))
+        yield from _faults(error)
     lacking = [name for name in train.classes if name not in set(table.classes)]
     if lacking and not table.open_vocabulary:
         message = f"{table.source}: lacks {_some('class', 'classes', lacking)} of train, unknown on the {side} side"
@@ -152,8 +162,14 @@ def _on_both(
     its_table: LabelTable,
     its_digests: Mapping[str, Digest],
 ) -> Iterator[Finding]:
-    first = {digest: path for path, digest in digests.items()}
-    both = [f"{first[digest]} = {path}" for path, digest in its_digests.items() if digest in first]
+    first: dict[Digest, str] = {}
+    for path, digest in digests.items():
+        first.setdefault(digest, path)
+    both = [
+        f"{path if digests.get(path) == digest else first[digest]} = {path}"
+        for path, digest in its_digests.items()
+        if digest in first
+    ]
     advice = "what is measured on images that were trained on is too good; take them out of one side"
     if both:
         yield Finding("warning", "sides", f"{_some('image', 'images', both)} are in both {one} and {other}; {advice}")
@@ -183,7 +199,9 @@ def _similar_names(names: Iterable[str]) -> Iterator[Finding]:
     for group in alike.values():
         if len(group) > 1:
             words = " and ".join(f"'{name}'" for name in group)
-            message = f"classes {words} differ by case, spaces or hyphens only; if they are one, give merge"
+            message = (
+                f"classes {words} differ by case, spaces, hyphens or underscores only; if they are one, give merge"
+            )
             yield Finding("warning", "name", message)
 
 

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ def findings(**texts):
     for side, text in texts.items():
         Path(f"{side}.csv").write_text(text)
         readers[side] = CsvReader(Path(f"{side}.csv"), group_column="group" if "group" in text else None)
-    return [tuple(finding) for finding in inspect_sides(readers)]
+    return [tuple(finding[:3]) for finding in inspect_sides(readers)]
 
 
 def test_nothing_is_wrong_with_good_data():
@@ -102,7 +103,8 @@ def test_classes_of_val_are_held_against_those_of_train():
 @pytest.mark.parametrize(("one", "other"), [("Cat", "cat"), ("dark spot", "dark_spot"), ("a-b", "ab"), ("ﬁsh", "fish")])
 def test_names_that_differ_by_case_or_spaces_are_told(one, other):
     found = findings(train=f"image,{one},{other}\na.jpg,1,0\nb.jpg,0,1\n")
-    message = f"classes '{one}' and '{other}' differ by case, spaces or hyphens only; if they are one, give merge"
+    how = "differ by case, spaces, hyphens or underscores only"
+    message = f"classes '{one}' and '{other}' {how}; if they are one, give merge"
     assert found == [("warning", "name", message)]
 
 
@@ -124,10 +126,20 @@ class Halfway(LabelReader):
 def test_what_could_be_read_of_a_faulty_file_is_looked_at():
     found = list(inspect_sides({"train": Halfway(Path(), partial=True)}))
     assert [finding.kind for finding in found] == ["annotation"] * 21 + ["image"]
-    assert found[20].message == "25 faults in all; the first 20 are above"
+    assert found[20].message == "5 more of this file, counted but not told; first mend those above"
+    assert sum(finding.number for finding in found) == 26
     assert found[21].message == "nowhere.jpg: no such file"
 
 
 def test_where_nothing_could_be_read_it_is_said_that_the_images_were_not_looked_at():
     found = list(inspect_sides({"train": Halfway(Path(), partial=False)}))
     assert found[-1].message == "the images of train were not looked at: first mend what is above"
+
+
+def test_a_file_on_two_sides_is_named_even_where_a_copy_of_it_is_on_one():
+    shutil.copy("a.jpg", "copy.jpg")
+    found = findings(
+        train="image,cat\na.jpg,1\nb.jpg,0\ncopy.jpg,1\n",
+        val="image,cat\na.jpg,1\nc.jpg,0\n",
+    )
+    assert any("1 image (a.jpg = a.jpg) are in both train and val" in message for _, _, message in found)

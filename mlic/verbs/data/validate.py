@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -33,8 +34,8 @@ def run(arguments: list[str], as_json: bool) -> None:
         sys.stdout.write(json.dumps([finding._asdict() for finding in findings]) + "\n")
     else:
         sys.stdout.write(_page(findings))
-    errors = sum(finding.severity == "error" for finding in findings)
-    warnings = len(findings) - errors
+    errors = sum(finding.number for finding in findings if finding.severity == "error")
+    warnings = sum(finding.number for finding in findings if finding.severity == "warning")
     if errors or (options.strict and warnings):
         strict = ", which --strict takes for errors" if options.strict and warnings else ""
         raise LabelError(f"{options.source}: {_number(errors, 'error')}, {_number(warnings, 'warning')}{strict}")
@@ -42,15 +43,21 @@ def run(arguments: list[str], as_json: bool) -> None:
 
 def _page(findings: Sequence[Finding]) -> str:
     lines = []
-    numbers: dict[tuple[str, str], int] = {}
+    totals = Counter((finding.severity, finding.kind) for finding in findings if finding.number == 1)
+    # A line that says "1 more" takes the room of the one that it hides.
+    room = {kind: total if total == _SHOWN + 1 else _SHOWN for kind, total in totals.items()}
+    shown = Counter[tuple[str, str]]()
     for finding in findings:
         kind = finding.severity, finding.kind
-        numbers[kind] = numbers.get(kind, 0) + 1
-        if numbers[kind] <= _SHOWN:
-            lines.append(f"{finding.severity:7}  {finding.message}")
-    for (severity, name), number in numbers.items():
-        if number > _SHOWN:
-            lines.append(f"{severity:7}  {number - _SHOWN} more of the kind '{name}'; --json lists all")
+        if finding.number == 1:
+            shown[kind] += 1
+            if shown[kind] > room[kind]:
+                continue
+        lines.append(f"{finding.severity:7}  {finding.message}")
+    for (severity, name), total in totals.items():
+        hidden = total - room[severity, name]
+        if hidden > 0:
+            lines.append(f"{severity:7}  {hidden} more of the kind '{name}'; --json lists all")
     return "".join(f"{line}\n" for line in lines or ["nothing is wrong"])
 
 

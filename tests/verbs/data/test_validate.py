@@ -64,3 +64,17 @@ def test_a_page_shows_twenty_of_a_kind_and_counts_the_rest(capsys):
     assert code == 0
     assert len(out.splitlines()) == 21
     assert out.splitlines()[-1] == "warning  10 more of the kind 'class'; --json lists all"
+
+
+@pytest.mark.parametrize("number", [21, 22, 100])
+def test_faults_that_a_reader_only_counts_are_counted(number, capsys):
+    text = "image,cat\na.jpg,1\nb.jpg,0\n" + "".join(f"x{name}.jpg,1\n" for name in range(number))
+    code, out, err = validate(capsys, text)
+    assert code == 2
+    errors = [line for line in out.splitlines() if line.startswith("error")]
+    assert len(errors) == 21
+    assert errors[-1] == f"error    {number - 20} more of this file, counted but not told; first mend those above"
+    assert "--json" not in out
+    assert err == f"error: labels.csv: {number} errors, 0 warnings\n"
+    findings = json.loads(validate(capsys, text, "--json")[1])
+    assert [finding["number"] for finding in findings] == [1] * 20 + [number - 20]
