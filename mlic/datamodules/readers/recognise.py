@@ -1,10 +1,13 @@
 """`recognise`: which reader a bare path stands for."""
 
+import json
 import logging
 import re
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from pathlib import Path
+
+import yaml
 
 from mlic.datamodules.readers.base import LabelReader
 from mlic.errors import LabelError
@@ -15,6 +18,7 @@ log = logging.getLogger(__name__)
 
 _SUFFIXES = frozenset({".csv", ".tsv", ".json", ".jsonl", ".parquet", ".txt", ".xml", ".yaml"})
 _LOOKED_AT = 1000  # entries of a folder, which may hold a million images
+_FEW = 20  # folders, of which a data set has one for each side
 
 
 def recognise(path: Path, readers: Mapping[str, type[LabelReader]]) -> LabelReader:
@@ -40,6 +44,10 @@ def recognise(path: Path, readers: Mapping[str, type[LabelReader]]) -> LabelRead
         if inside:
             named = " or ".join(map(str, inside[:5])) + (" ..." if len(inside) > 5 else "")
             raise LabelError(f"{path}: is a folder; name the annotation file in it: {named}")
+        inside = _data_sets(path, readers)
+        if inside:
+            named = " or ".join(map(str, inside[:5])) + (" ..." if len(inside) > 5 else "")
+            raise LabelError(f"{path}: is a folder of data sets; name one: {named}")
     raise LabelError(
         f"{path}: its format is not recognised; say what it is:\n{_lines(['NAME'], path)}\n"
         f"where NAME is one of {', '.join(readers)}"
@@ -57,6 +65,13 @@ def _annotation_files(folder: Path, readers: Mapping[str, type[LabelReader]]) ->
     return [file for file in sorted(files) if any(_recognises(name, reader, file) for name, reader in readers.items())]
 
 
+def _data_sets(folder: Path, readers: Mapping[str, type[LabelReader]]) -> list[Path]:
+    """Returns the folders right in a folder that some reader recognises, such as `train` and `test`."""
+    folders = [entry for entry in islice(folder.glob("*"), _LOOKED_AT) if entry.is_dir()]
+    folders = sorted(folders)[:_FEW]
+    return [inside for inside in folders if any(_recognises(name, reader, inside) for name, reader in readers.items())]
+
+
 def _recognises(name: str, reader: type[LabelReader], path: Path) -> bool:
     try:
         return reader.recognises(path)
@@ -67,7 +82,14 @@ def _recognises(name: str, reader: type[LabelReader], path: Path) -> bool:
 
 def _lines(names: Iterable[str], path: Path) -> str:
     """The YAML that names each reader."""
-    text = path.as_posix()
-    plain = re.fullmatch(r"[A-Za-z0-9_./][A-Za-z0-9_./ -]*(?<! )", text)
-    quoted = text if plain else "'" + text.replace("'", "''") + "'"
-    return "\n".join(f"  train: {{class_path: {name}, init_args: {{path: {quoted}}}}}" for name in names)
+    text = _as_yaml(path.as_posix())
+    return "\n".join(f"  train: {{class_path: {name}, init_args: {{path: {text}}}}}" for name in names)
+
+
+def _as_yaml(text: str) -> str:
+    """Writes a text so that YAML reads it as that text, also if it is called 2024 or no."""
+    if not text.isprintable():
+        return json.dumps(text)
+    if re.fullmatch(r"[A-Za-z0-9_./][A-Za-z0-9_./ -]*(?<! )", text) and yaml.safe_load(text) == text:
+        return text
+    return "'" + text.replace("'", "''") + "'"

@@ -6,6 +6,7 @@ import yaml
 
 from mlic.datamodules.readers.base import LabelReader
 from mlic.datamodules.readers.csv import CsvReader
+from mlic.datamodules.readers.folders import FoldersReader
 from mlic.datamodules.readers.recognise import recognise
 from mlic.datamodules.readers.sidecar import SidecarReader
 from mlic.errors import LabelError
@@ -89,16 +90,31 @@ def test_annotation_files_one_folder_down_are_told_too():
     ]
 
 
+def test_a_folder_of_data_sets_is_told_to_be_one_of_them():
+    for side in ("train", "test"):
+        for name in ("cat", "dog"):
+            Path("tree", side, name).mkdir(parents=True)
+            Path("tree", side, name, "a.jpg").touch()
+    assert refusal("tree", {**READERS, "folders": FoldersReader}) == [
+        f"tree: is a folder of data sets; name one: {Path('tree/test')} or {Path('tree/train')}"
+    ]
+
+
 def test_what_is_not_there_is_told():
     assert refusal("nowhere.csv", READERS) == [
         "nowhere.csv: no such file or folder; expected an annotation file, or the folder of a data set"
     ]
 
 
-@pytest.mark.parametrize("name", ["my photos", "it's", "a: b", "{x}", "-", "#1", "über, all"])
+@pytest.mark.parametrize(
+    "name", ["my photos", "it's", "a: b", "{x}", "-", "#1", "über, all", "2024", "no", "2024-01-02", "a\nb"]
+)
 def test_the_lines_to_write_are_yaml_whatever_the_path(name):
     Path(name).mkdir()
-    line = refusal(name, READERS)[1]
+    with pytest.raises(LabelError) as error:
+        recognise(Path(name), READERS)
+    _, _, lines = str(error.value).partition("say what it is:\n")
+    line = lines.splitlines()[0]
     assert yaml.safe_load(line) == {"train": {"class_path": "NAME", "init_args": {"path": name}}}
 
 
