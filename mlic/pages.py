@@ -127,7 +127,7 @@ Looks at the annotations of a data set, without any model.
 PATH is an annotation file or a folder whose format is recognised (docs/formats.md lists all). Otherwise name it:
 
   --reader NAME                  one of `mlic plugins readers`
-  --root FOLDER, --unknown_value -1, ...   any argument of the reader, after PATH
+  --root FOLDER, --unknown_value -1, ...   any argument of the reader
 
 or write PATH as in a configuration: '{class_path: csv, init_args: {path: labels.csv, unknown_value: -1}}'.
 

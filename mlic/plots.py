@@ -58,6 +58,8 @@ def save(figure: Figure, path: Path) -> None:
     Raises:
         UsageError: if the format is not known or the file cannot be written.
     """
+    if not path.suffix:  # matplotlib would add one, and the picture be elsewhere
+        raise UsageError(f"{path}: has no suffix to tell the format of the picture; expected one such as .png")
     try:
         figure.savefig(path, dpi=120)
     except ValueError as error:
@@ -82,12 +84,13 @@ def _draw_classes(
     for place, number in zip(places, support, strict=True):
         axes.text(float(number) + num_images * 0.007, float(place), f"{number:,}", va="center", fontsize=7)
     axes.set_yticks(places, names, fontsize=8)
-    axes.invert_yaxis()
+    axes.set_ylim(max(1, len(names)) - 0.5, -0.5)  # the rows of the picture beside it
     axes.set_xlim(0, max(1, num_images))
     more = f", the {len(names)} most frequent of {num_classes:,}" if num_classes > len(names) else ""
     axes.set_title(f"labels of each class{more}", fontsize=10)
-    axes.set_xlabel("images")
-    axes.legend(loc="lower right", fontsize=8)
+    axes.set_xlabel("images", loc="left")
+    # Below the axes, where it hides no class.
+    axes.legend(loc="upper right", bbox_to_anchor=(1, 0), borderaxespad=2.2, ncols=3, frameon=False, fontsize=8)
 
 
 def _draw_meetings(

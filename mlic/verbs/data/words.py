@@ -2,7 +2,8 @@
 
 import argparse
 import inspect
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -50,10 +51,30 @@ def parse(parser: ActionParser, arguments: list[str]) -> tuple[argparse.Namespac
         UsageError: if an option is unknown or a value wrong.
         LabelError: if the format of the source is not recognised.
     """
-    parser.add_argument("source", metavar="PATH")
+    parser.add_argument("source", metavar="PATH", nargs="?")
     parser.add_argument("--reader")
-    options, left = parser.parse_known_args(arguments)
-    return options, _reader(parser, options.source, options.reader, left)
+    words, of_reader = _apart(parser, arguments)
+    options, left = parser.parse_known_args(words)
+    if options.source is None:
+        # Perhaps an option without a value took the path for it; what is wrong with the option is told first.
+        options, left = parser.parse_known_args(arguments)
+        of_reader = []
+    if options.source is None:
+        parser.error("the following arguments are required: PATH")
+    return options, _reader(parser, options.source, options.reader, of_reader + left)
+
+
+def _apart(parser: ActionParser, arguments: list[str]) -> tuple[list[str], list[str]]:
+    """Returns the words for the action's own parser, and the reader's options with their values, one each."""
+    words, of_reader = list[str](), list[str]()
+    rest = iter(arguments)
+    for word in rest:
+        name, equals, _ = word.partition("=")
+        if not name.startswith("--") or name in parser._option_string_actions:
+            words.append(word)
+        else:
+            of_reader.extend([word] if equals else [word, *itertools.islice(rest, 1)])
+    return words, of_reader
 
 
 def _reader(parser: ActionParser, source: str, name: str | None, left: list[str]) -> LabelReader:
@@ -62,7 +83,9 @@ def _reader(parser: ActionParser, source: str, name: str | None, left: list[str]
         if name is not None or left:
             parser.error(f"the source says all about its reader; found {name or left[0]} beside it")
         cls = _named(str(spec["class_path"]))
-        return _made(cls, _words_of(cls).parse_object(dict(spec.get("init_args") or {})))
+        said = dict(spec.get("init_args") or {})
+        _refuse_strange_names(parser, cls, said)
+        return _made(cls, _words_of(cls).parse_object(said))
     if name is None:
         reader = reader_of(Path(source))
         if not left:
@@ -98,6 +121,14 @@ def _mapping(text: str) -> Mapping[str, Any]:
     if not isinstance(spec, dict) or "class_path" not in spec:
         raise UsageError("a source in braces is a reader: {class_path: csv, init_args: {path: labels.csv}}")
     return spec
+
+
+def _refuse_strange_names(parser: ActionParser, cls: type[LabelReader], names: Iterable[str]) -> None:
+    known = list(inspect.signature(cls).parameters)
+    for name in names:
+        if name not in known:
+            hint = did_you_mean(str(name), known)
+            parser.error(f"{cls.__name__} has no option '{name}'{hint or '; it takes ' + ', '.join(known)}")
 
 
 def _refuse_strange_words(parser: ActionParser, cls: type[LabelReader], left: list[str]) -> None:

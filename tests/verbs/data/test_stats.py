@@ -111,6 +111,11 @@ def test_options_of_the_reader_follow_the_path(capsys):
     assert (found["unknown_cells"], found["classes"]) == (2, 2)
 
 
+def test_options_of_the_reader_may_stand_before_the_path(capsys):
+    found = json.loads(stats(capsys, "--ignore_columns", "[owl]", "--json", "--root=.", "labels.csv"))
+    assert found["classes"] == 2
+
+
 def test_the_reader_may_be_named(capsys):
     Path("labels.dat").write_text("image,cat\na.jpg,1\nb.jpg,0\n")
     assert json.loads(stats(capsys, "labels.dat", "--reader", "csv", "--json"))["images"] == 2
@@ -136,6 +141,12 @@ def test_the_source_may_be_written_as_in_a_configuration(capsys):
             ["{class_path: csv, init_args: {path: labels.csv}}", "--reader", "csv"],
             "the source says all about its reader",
         ),
+        (
+            ["{class_path: csv, init_args: {path: labels.csv, rooot: x}}"],
+            "CsvReader has no option 'rooot'; did you mean",
+        ),
+        (["--pictur", "labels.csv"], "no option '--pictur'; did you mean 'picture'?"),
+        (["labels.csv", "--picture", "p"], "p: has no suffix"),
         (["labels.csv", "--picture"], "expected one argument"),
         (["labels.csv", "--classes", "[cat"], "classes"),
     ],
