@@ -28,6 +28,7 @@ def run(arguments: list[str], as_json: bool) -> None:
 
     Raises:
         LabelError: if a side has no positive of a class that has some, unless `--allow_missing` is given.
+        UsageError: if a file cannot be written.
     """
     parser = ActionParser("split")
     parser.add_argument("--val", type=float, default=0.1)
@@ -55,8 +56,11 @@ def run(arguments: list[str], as_json: bool) -> None:
         _refuse_lacking(table, sides)
     sources = {}
     for side, file in files.items():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        sources[side] = read_back(table, file, csv.write(sides[side], file))
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            sources[side] = read_back(table, file, csv.write(sides[side], file))
+        except OSError as error:
+            raise UsageError(f"{file}: cannot be written ({error.strerror})") from error
     if sources and not as_json:
         lines = yaml.safe_dump(sources, default_flow_style=None, sort_keys=False, width=10**6)
         sys.stdout.write("\nto read them:\n" + "".join(f"  {line}\n" for line in lines.splitlines()))

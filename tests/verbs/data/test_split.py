@@ -128,6 +128,10 @@ def test_json_tells_counts_and_files(capsys):
         (["--val", "many"], "argument --val: invalid float value: 'many'"),
         (["--by", "luck"], "argument --by: invalid choice: 'luck'"),
         (["--prefix", "images/"], "--prefix is for --by legacy; found --by hash"),
+        (
+            ["--by", "stratified", "--output", "photos/labels.csv/sides"],
+            "sides/train.csv: cannot be written (Not a dir",
+        ),
         (["--output", "photos/labels.csv"], "--output is photos/labels.csv, a file; expected a folder"),
     ],
 )
