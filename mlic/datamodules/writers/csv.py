@@ -27,8 +27,9 @@ def write(table: LabelTable, output: Path) -> Written:
     unknown = "" if table.negatives().any() and not table.is_soft else "?"
     words = {-1.0: unknown, 0.0: "0", 1.0: "1"}
     with output.open("w", encoding="utf-8", newline="") as stream:
-        # What separates the cells is found out from the header, where a name may hold another separator.
-        torn = any(mark in name for name in header for mark in ";\t")
+        # What separates the cells is found out from the header, where a name may hold another separator; and Python
+        # leaves a carriage return as it is, which ends a row when it is read.
+        torn = any(mark in name for name in header for mark in ";\t\r")
         csv.writer(stream, lineterminator="\n", quoting=csv.QUOTE_ALL if torn else csv.QUOTE_MINIMAL).writerow(header)
         lines = csv.writer(stream, lineterminator="\n")
         for row, (path, labels) in enumerate(rows(table)):

@@ -171,3 +171,9 @@ def test_coco_of_known_labels_is_plain_coco(tmp_path):
         "images": [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "b.jpg"}],
         "annotations": [{"id": 1, "image_id": 1, "category_id": 2, "iscrowd": 0}],
     }
+
+
+@pytest.mark.parametrize("name", ["a\rb", "a\nb", "a;b", "a\tb"])
+def test_csv_keeps_names_that_would_end_a_cell_or_a_row(name):
+    table = LabelTable.from_dense(["a.jpg"], ["cat", name], np.array([[1, 0]], np.int8), root=Path())
+    assert there_and_back("csv", table)[0].classes == ("cat", name)
