@@ -9,7 +9,7 @@ from typing import Any, TextIO
 import numpy as np
 from jaxtyping import Shaped
 
-from mlic.errors import ImageError
+from mlic.errors import ImageError, LabelError
 from mlic.headers import image_size
 from mlic.labels import LabelTable
 
@@ -24,6 +24,7 @@ __all__ = [
     "stem",
     "without_soft",
     "without_unknown",
+    "without_unlabelled",
     "write_list",
 ]
 
@@ -38,11 +39,13 @@ class Written:
         reader: the name of the reader that reads the file back.
         init_args: what that reader has to be told, beside the path and the root.
         lost: what the format cannot say, a sentence each.
+        num_left_out: images that are not in the file.
     """
 
     reader: str
     init_args: dict[str, Any] = field(default_factory=dict)
     lost: list[str] = field(default_factory=list)
+    num_left_out: int = 0
 
 
 def rows(table: LabelTable) -> Iterator[tuple[str, Shaped[np.ndarray, " classes"]]]:
@@ -86,11 +89,13 @@ def without_unknown(table: LabelTable, written: Written, *, can_be_unlabelled: b
         written: is told what is lost.
         can_be_unlabelled: whether the format tells an image without annotation from one without any class; otherwise
             unlabelled samples are left out, which is better than calling their classes absent.
+
+    Raises:
+        LabelError: if all samples would be left out.
     """
     table = without_soft(table, written)
-    if not can_be_unlabelled and table.num_unlabelled:
-        written.lost.append(f"{table.num_unlabelled} unlabelled images are left out: it has no word for them")
-        table = table.take(np.flatnonzero(table.is_labelled))
+    if not can_be_unlabelled:
+        table = without_unlabelled(table, written)
     num_unknown = table.num_unknown_cells - table.num_unlabelled * table.num_classes
     if num_unknown:
         written.lost.append(f"{num_unknown} unknown labels of labelled images are written as absent")
@@ -103,6 +108,24 @@ def without_soft(table: LabelTable, written: Written) -> LabelTable:
     if table.is_soft:
         written.lost.append("soft labels are written as present above 0.5, as absent below, as unknown at 0.5")
     return table.hardened()
+
+
+def without_unlabelled(table: LabelTable, written: Written) -> LabelTable:
+    """Returns the labelled samples, and notes how many others are left out.
+
+    Raises:
+        LabelError: if that leaves none, which no reader would take for a data set.
+    """
+    if not table.num_unlabelled:
+        return table
+    if not table.num_labelled:
+        raise LabelError(
+            f"{table.source}: none of the {len(table)} images has labels, and {written.reader} has no word for "
+            "unlabelled ones; choose another format, such as csv"
+        )
+    written.num_left_out = table.num_unlabelled
+    written.lost.append(f"{table.num_unlabelled} unlabelled images are left out: it has no word for them")
+    return table.take(np.flatnonzero(table.is_labelled))
 
 
 def lost_groups(table: LabelTable, written: Written) -> None:

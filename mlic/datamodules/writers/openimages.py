@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mlic.datamodules.writers.base import Written, lost_groups, rows, stem, without_soft
+from mlic.datamodules.writers.base import Written, lost_groups, rows, stem, without_soft, without_unlabelled
 from mlic.errors import LabelError
 from mlic.labels import LabelTable
 
@@ -16,7 +16,8 @@ def write(table: LabelTable, output: Path) -> Written:
     """Writes a row for each known label: the image without suffix, `verification`, the class, and 1 or 0.
 
     Raises:
-        LabelError: if an image lies in a folder below the root or is no .jpg, which an ImageID cannot tell.
+        LabelError: if an image lies in a folder below the root or is no .jpg, which an ImageID cannot tell; or if no
+            image is labelled.
     """
     for path in table.paths:
         if "/" in path or not path.endswith(".jpg"):
@@ -27,8 +28,7 @@ def write(table: LabelTable, output: Path) -> Written:
     written = Written("openimages")
     table = without_soft(table, written)
     lost_groups(table, written)
-    if table.num_unlabelled:
-        written.lost.append(f"{table.num_unlabelled} unlabelled images are left out: it has no word for them")
+    table = without_unlabelled(table, written)
     named = [name for name, known in zip(table.classes, table.support() + table.negatives(), strict=True) if known]
     if tuple(sorted(named)) != table.classes:
         written.init_args["classes"] = list(table.classes)

@@ -44,7 +44,7 @@ def run(arguments: list[str], as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps({"output": str(output), "lost": written.lost, "train": source}) + "\n")
         return
-    sys.stdout.write(f"{output}: {len(table)} images, {table.num_classes} classes\n")
+    sys.stdout.write(f"{output}: {len(table) - written.num_left_out} images, {table.num_classes} classes\n")
     sys.stdout.write(f"to read it:\n  train: {yaml.safe_dump(source, default_flow_style=True, width=10**6).strip()}\n")
 
 

@@ -33,10 +33,22 @@ def test_the_page_says_how_the_file_is_read(name, capsys):
     output = "labels_out.csv" if name in ("csv", "openimages") else "out.jsonl" if name == "jsonl" else "out.json"
     code, out, err = convert(capsys, "--to", name, "--output", output)
     assert code == 0, err
-    assert out.splitlines()[:2] == [f"{output}: 4 images, 3 classes", "to read it:"]
+    number = 3 if name in ("cvat", "datumaro", "openimages") else 4  # these leave out what is unlabelled
+    assert out.splitlines()[:2] == [f"{output}: {number} images, 3 classes", "to read it:"]
     source = yaml.safe_load(out.splitlines()[2])["train"]
     assert main(["data", "stats", str(source), "--json"]) == 0, capsys.readouterr().err
-    assert json.loads(capsys.readouterr().out)["support"] == {"cat": 1, "dog": 2, "owl": 0}
+    found = json.loads(capsys.readouterr().out)
+    assert (found["images"], found["support"]) == (number, {"cat": 1, "dog": 2, "owl": 0})
+
+
+@pytest.mark.parametrize("name", ["cvat", "datumaro", "openimages"])
+def test_a_file_without_any_image_is_not_written(name, capsys):
+    Path("a.jpg").touch()
+    Path("labels.csv").write_text("image,cat,dog\na.jpg,?,?\n")
+    code, out, err = convert(capsys, "--to", name, "--output", "out")
+    assert (code, out) == (2, "")
+    assert f"none of the 1 images has labels, and {name} has no word for unlabelled ones" in err
+    assert not Path("out").exists()
 
 
 def test_what_is_lost_is_said(capsys):
