@@ -108,16 +108,28 @@ class Rows:
         return None
 
     def _split(self, text: str, first: int, after: int, packer: Packer) -> tuple[list[str], bytes] | None:
-        """Splits a line without quotation marks; None where that must be left to the csv module."""
-        if '"' in text:
+        """Splits a line without quotation marks behind the first cells; None where that is left to the csv module."""
+        text = text.rstrip("\r\n")
+        cells, rest = self._quoted(text) if '"' in text else ([], text)
+        if len(cells) > first:
             return None
-        *cells, rest = text.rstrip("\r\n").split(self.separator, first)
-        rest, *others = rest.rsplit(self.separator, after) if after else [rest]
-        cells += others
+        *others, rest = rest.split(self.separator, first - len(cells))
+        rest, *behind = rest.rsplit(self.separator, after) if after else [rest]
+        cells += others + behind
         if len(cells) != first + after or len(text) - len(rest) > _LONGEST or not any(map(str.strip, cells)):
             return None
         codes = packer.codes(rest)
         return None if codes is None else (cells, codes)
+
+    def _quoted(self, text: str) -> tuple[list[str], str]:
+        """Returns the cells up to the last quotation mark, and the text behind them; none if no cell ends there."""
+        at = text.rindex('"') + 1
+        if text[at : at + 1] != self.separator:
+            return [], ""
+        try:
+            return next(csv.reader([text[:at]], self._dialect)), text[at + 1 :]
+        except csv.Error:  # the row goes on in the next line
+            return [], ""
 
 
 def _separator(header: str) -> str:

@@ -86,9 +86,24 @@ def test_any_text_is_packed_as_the_csv_module_would_split_it_or_not_at_all(text,
 
 LINES = st.lists(
     st.tuples(
-        st.sampled_from(["a.jpg", "b.jpg", '"a.jpg"', "no.jpg", "", " a.jpg", "a.jpg,b"]),
+        st.sampled_from(
+            [
+                "a.jpg",
+                "b.jpg",
+                '"a.jpg"',
+                ' "b.jpg"',
+                '"a.jpg" ',
+                '"a,"".jpg"',
+                'a"',
+                '"a',
+                "no.jpg",
+                "",
+                " a.jpg",
+                "a.jpg,b",
+            ]
+        ),
         st.lists(CELLS | st.sampled_from(['"1"', '"1,0"', '""', '"a']), min_size=2, max_size=4),
-        st.sampled_from(["", ",g", ",h", ","]),
+        st.sampled_from(["", ",g", ",h", ',"g"', ","]),
         st.sampled_from(["\n", "\r\n", "\r", ",\n"]),
     ),
     max_size=6,
