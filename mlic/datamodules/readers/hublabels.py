@@ -51,6 +51,7 @@ class LabelValues:
         self._names = None if names is None else list(names)
         self._known = frozenset(names or ())
         self._cells: dict[str, int] = {}
+        self._in_lists: set[str] = set()
         self.unnamed: tuple[int, int] | None = None
         self.has_mappings = False
 
@@ -91,7 +92,9 @@ class LabelValues:
         if folded in _UNCLEAR:
             raise LabelError(f"'{cell}' may mean no class or not labelled; expected [], or a blank")
         if (cell[0], cell[-1]) in (("[", "]"), ("{", "}")):
-            return self.read(_parsed(cell), place)
+            said = self.read(_parsed(cell), place)
+            self._in_lists.update(() if said is None else said.labels)
+            return said
         if _NUMBER.fullmatch(cell):
             return self.read(int(float(cell)), place)
         self._cells.setdefault(cell, place)
@@ -100,13 +103,13 @@ class LabelValues:
     def unclear_cell(self) -> tuple[str, str, int] | None:
         """Returns a cell that may well be several names, what would separate them, and its place; None if none is.
 
-        It is one if its pieces are in other cells, too.
+        It is one if its pieces are in other cells, too, alone or in a list.
         """
         for delimiter in _DELIMITERS:
             pieces = {cell: {piece.strip() for piece in cell.split(delimiter)} for cell in self._cells}
             counts = Counter(piece for cell in pieces.values() for piece in cell)
             for cell, place in self._cells.items():
-                if delimiter in cell and any(counts[piece] > 1 for piece in pieces[cell]):
+                if delimiter in cell and any(counts[piece] > 1 or piece in self._in_lists for piece in pieces[cell]):
                     return cell, delimiter, place
         return None
 

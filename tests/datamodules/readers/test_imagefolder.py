@@ -288,6 +288,11 @@ class TestCsv:
     def test_a_name_may_have_a_comma(self):
         assert self.read('file_name,label\na.jpg,"tench, Tinca"\nb.jpg,cat\n').classes == ("cat", "tench, Tinca")
 
+    def test_a_cell_that_looks_like_several_names_of_a_list_is_refused(self):
+        assert "'cat|dog' may be one label or several" in self.fault(
+            'file_name,labels\na.jpg,"[""cat"", ""owl""]"\nb.jpg,cat|dog\n'
+        )
+
     @pytest.mark.parametrize("delimiter", [",", "|", ";"])
     def test_a_cell_that_looks_like_several_names_of_other_cells_is_refused(self, delimiter):
         assert self.fault(f'file_name,label\na.jpg,cat\nb.jpg,"cat{delimiter}dog"\n') == (
