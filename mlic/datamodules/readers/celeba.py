@@ -86,6 +86,9 @@ class CelebaReader(LabelReader):
         written = (image for _, image in images)
         files = ImageFiles.locate(self._root, attributes.file.parent, written, guesses=_GUESSES)
         samples = Samples(attributes.file, files, attributes.arranged(self._classes))
+        if attributes.images and not images:
+            there = ", ".join(sorted(set((partition or {}).values())))
+            samples.faults.add(f"{attributes.file}: no image is in the split {self._split}; expected one of {there}")
         for line, message in sorted(attributes.wrong):
             samples.fault(line, message)
         rows = np.full(len(attributes.images), -1)

@@ -112,6 +112,14 @@ class TestSplits:
         add(PARTITION, "000001.jpg 0\n000003.jpg 1\n")
         assert faults(split="train") == [f"{FILE}:4: image '000002.jpg' is not in {PARTITION}; expected a line for it"]
 
+    def test_a_split_without_images_is_told_beside_other_faults(self):
+        add(PARTITION, "000001.jpg 0\n000002.jpg 0\n000003.jpg 1\n")
+        assert faults(split="test") == [f"{FILE}: no image is in the split test; expected one of train, val"]
+        assert faults(TEXT.replace("3\n", "4\n", 1), split="test")[:2] == [
+            f"{FILE}: no image is in the split test; expected one of train, val",
+            f"{FILE}:1: the file says that it has 4 images, but has 3; is the file cut short?",
+        ]
+
     def test_its_faults_are_told(self):
         add(PARTITION, "000001.jpg 0\n000002.jpg 3\n000003.jpg\n000001.jpg 1\n")
         expected = "expected an image and 0 (train), 1 (val) or 2 (test)"
