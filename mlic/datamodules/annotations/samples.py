@@ -173,7 +173,9 @@ class Samples:
             if not self._images:
                 self.faults.add(f"{self._path}: no sample; expected at least one image")
             if not names:
-                self.faults.add(f"{self._path}: no class; expected at least one")
+                is_open = self._images and not self._fixed
+                or_else = ", or give classes: the names of those that there are" if is_open else ""
+                self.faults.add(f"{self._path}: no class; expected at least one{or_else}")
         table = LabelTable.from_cells(
             self._images,
             names,

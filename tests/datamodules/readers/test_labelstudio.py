@@ -220,7 +220,9 @@ class TestJson:
         assert faults([{"id": 1, "data": {"image": "a.jpg"}, "annotations": [{"result": 7}]}]) == [
             "export.json: [0].annotations[0].result: expected 'array | null', got 'int'"
         ]
-        assert faults([task("a.jpg")]) == ["export.json: no class; expected at least one"]
+        assert faults([task("a.jpg")]) == [
+            "export.json: no class; expected at least one, or give classes: the names of those that there are"
+        ]
         assert faults(Path("no.json"))[0].startswith("no.json: cannot be read (No such file or directory)")
 
 
