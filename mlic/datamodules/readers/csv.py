@@ -150,7 +150,9 @@ class CsvReader(LabelReader):
             return Preset()
         preset = preset_named(name)
         if self._image_column in (None, preset.image_column) and self._label_column in (None, preset.label_column):
-            log.info("%s:%d: read with preset: %s: %s", path, rows.header_line, name, preset.summary)
+            given = (self._uncertain, self._negative_value, self._unknown_value, self._group_column, self._classes)
+            but = "" if given == (None,) * len(given) else ", as far as no option says otherwise"
+            log.info("%s:%d: read with preset: %s: %s%s", path, rows.header_line, name, preset.summary, but)
             return preset
         return Preset()
 

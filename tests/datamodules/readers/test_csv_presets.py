@@ -214,6 +214,11 @@ class TestCheXpert:
         assert self.column("Atelectasis", path, uncertain=uncertain) == [-1, -1, -1]
         assert self.column("Atelectasis", path, uncertain=uncertain, negative_value=-1) == [-1, 0, -1]
 
+    def test_the_log_does_not_say_that_it_holds_where_an_option_says_otherwise(self, caplog):
+        with caplog.at_level(logging.INFO):
+            read(self.write(), uncertain="positive")
+        assert "-1 and a blank are unknown, and the images of a patient are a group, as far as no option" in caplog.text
+
     def test_a_blank_is_absent_as_in_the_papers_baseline_when_told_so(self):
         path = self.write()
         assert self.column("Edema", path, negative_value="") == [0, -1, 0]
