@@ -80,8 +80,9 @@ class ClassList:
         return name
 
     def _arranged(self, places: dict[str, int], wanted: Sequence[str]) -> dict[str, int]:
+        strangers = places.keys() - set(wanted)
         for name, place in places.items():
-            if name not in wanted:
+            if name in strangers:
                 hint = "" if len(self.faults) >= _HINTS else did_you_mean(name, wanted)
                 self.faults.append(f"{self.origin(place)}: class '{name}' is not among the {len(wanted)} classes{hint}")
         for name in wanted:

@@ -1,5 +1,6 @@
 """CSV files as records: a dictionary a row, by the names of the header, as JSON lines are."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -46,6 +47,6 @@ def read_csv_records(path: Path) -> Iterator[tuple[int, dict[str, str] | LabelEr
 def _check_header(header: list[str], line: int, path: Path) -> None:
     if not header:
         raise LabelError(f"{path}: the file is empty; expected a header and a row an image")
-    twice = next((name for name in header if name and header.count(name) > 1), None)
+    twice = next((name for name, count in Counter(header).items() if name and count > 1), None)
     if twice is not None:
         raise LabelError(f"{path}:{line}: column '{twice}' is there twice; expected each name once")

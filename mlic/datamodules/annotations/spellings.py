@@ -30,6 +30,7 @@ _WORDS = {"true": PRESENT, "yes": PRESENT, "false": ABSENT, "no": ABSENT, "": BL
 _NUMBERS = {1.0: PRESENT, 0.0: ABSENT, -1.0: MINUS_ONE}
 _POLICIES = {"ignore": UNKNOWN, "positive": PRESENT, "negative": ABSENT}
 _REMEMBERED = 10_000
+_HINTS = 20
 
 
 class Spellings(dict[str, int]):
@@ -134,10 +135,13 @@ class Uncertain:
 
     def strangers(self, classes: Sequence[str]) -> list[str]:
         """Says of each class that is told and is not among `classes` that it is not."""
+        there = frozenset(classes)
+        names = [name for name in self._classes if name not in there]
+        # To look for a name like another takes time, and no more faults than these are shown.
+        hints = [did_you_mean(name, classes) for name in names[:_HINTS]] + [""] * len(names[_HINTS:])
         return [
-            f"uncertain names class '{name}', which has no column{did_you_mean(name, classes)}"
-            for name in self._classes
-            if name not in classes
+            f"uncertain names class '{name}', which has no column{hint}"
+            for name, hint in zip(names, hints, strict=True)
         ]
 
 

@@ -110,10 +110,11 @@ class CocoTable:
     def _names(self) -> dict[str, int]:
         """Returns the classes in the order of their ids, each with its place."""
         names: dict[str, int] = {}
+        wanted = frozenset(self._classes or ())
         # Numbers and texts cannot be compared; which come first hardly matters.
         for _, _, at in sorted((isinstance(one.id, str), one.id, at) for at, one in enumerate(self._categories)):
             name = self._categories[at].name.strip()
-            if name and (self._classes is None or name in self._classes):
+            if name and (self._classes is None or name in wanted):
                 names.setdefault(name, 1 + at)
         return names
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from mlic.datamodules.annotations.rows import Row
 from mlic.datamodules.annotations.spellings import Spellings
 from mlic.errors import Faults, LabelError, did_you_mean
+from mlic.labels.cells import unknown_class
 from mlic.suffixes import is_image
 
 __all__ = ["Columns", "Layout"]
@@ -165,19 +166,22 @@ class Columns:
     def _class_columns(self, header: list[str], columns: list[int], where: str, faults: Faults) -> list[int]:
         """Returns the columns of the classes, in order."""
         at: dict[str, int] = {}
+        wanted = frozenset(self.classes or ())
         for column in columns:
             name = header[column]
             if not name:
                 faults.add(f"{where}column {column + 1} has no name; name it or take it out (pandas: index=False)")
             elif name in at:
                 faults.add(f"{where}column '{name}' is there twice; expected each class once")
-            elif self.classes is not None and name not in self.classes:
-                hint = did_you_mean(name, self.classes) or f"; give ignore_columns: ['{name}'] to leave it out"
-                faults.add(f"{where}class '{name}' is not among the {len(self.classes)} classes{hint}")
+            elif self.classes is not None and name not in wanted:
+                among = unknown_class(name, self.classes, faults)
+                way_out = "" if among.endswith("?") else f"; give ignore_columns: ['{name}'] to leave it out"
+                faults.add(f"{where}{among}{way_out}")
             at.setdefault(name, column)
         for name in self.classes or ():
             if name not in at:
-                faults.add(f"{where}class '{name}' has no column{did_you_mean(name, list(at))}")
+                hint = "" if faults.is_full else did_you_mean(name, list(at))
+                faults.add(f"{where}class '{name}' has no column{hint}")
         if not columns:
             faults.add(
                 f"{where}no column is a class; expected a column a class, or label_column: one that lists labels"

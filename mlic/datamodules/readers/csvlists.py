@@ -11,7 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from mlic.errors import Faults, did_you_mean
+from mlic.errors import Faults
+from mlic.labels.cells import unknown_class
 from mlic.strings import gather, offsets_of
 
 __all__ = ["LabelLists", "Lists"]
@@ -19,7 +20,7 @@ __all__ = ["LabelLists", "Lists"]
 _DELIMITERS = ",|;"
 _UNKNOWN = frozenset({"?", "nan"})
 _NONE = frozenset({"", "no finding"})
-_UNCLEAR = frozenset({"none", "null", "n/a"})
+_UNCLEAR = frozenset({"none", "null", "n/a", "-1"})
 
 
 class Lists(NamedTuple):
@@ -127,9 +128,7 @@ class LabelLists:
                 if label.casefold() in self._none:
                     faults.add(f"{self._path}:{line}: '{label}' stands beside other labels; expected it alone")
                 elif allowed is not None and label not in allowed:
-                    hint = "" if faults.is_full else did_you_mean(label, self._classes or ())
-                    where = f"{self._path}:{line}: "
-                    faults.add(f"{where}class '{label}' is not among the {len(allowed)} classes{hint}")
+                    faults.add(f"{self._path}:{line}: {unknown_class(label, self._classes or (), faults)}")
                 else:
                     named.setdefault(label, line)
                     self._pieces.append(label)

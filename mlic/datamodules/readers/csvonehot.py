@@ -211,7 +211,10 @@ class OneHotCells:
             merged[image] = labels[rows].max(axis=0)
             lowest = np.where(labels[rows] == -1, 2, labels[rows]).min(axis=0)
             torn = np.flatnonzero((lowest < merged[image]) & (merged[image] != -1))
-            for column in map(int, torn):
+            for told, column in enumerate(map(int, torn)):
+                if faults.is_full:
+                    faults.count += len(torn) - told
+                    break
                 self._note_contradiction(rows, column, labels[:, column], paths[image], faults)
             merged[image, torn] = -1
         return merged

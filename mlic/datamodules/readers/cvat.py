@@ -14,6 +14,7 @@ from mlic.datamodules.readers.base import LabelReader
 from mlic.datamodules.readers.cvatxml import CvatDocument
 from mlic.errors import LabelError, did_you_mean
 from mlic.labels import LabelTable
+from mlic.labels.cells import unknown_class
 
 __all__ = ["CvatReader"]
 
@@ -135,10 +136,10 @@ def _without_place(classes: list[str] | None) -> dict[str, int] | None:
 
 
 def _check_declared(samples: Samples, declared: dict[str, int], classes: list[str]) -> None:
+    wanted = frozenset(classes)
     for name, line in declared.items():
-        if name not in classes:
-            hint = "" if samples.faults.is_full else did_you_mean(name, classes)
-            samples.fault(line, f"class '{name}' is not among the {len(classes)} classes{hint}")
+        if name not in wanted:
+            samples.fault(line, unknown_class(name, classes, samples.faults))
 
 
 def _written(document: CvatDocument, image: int) -> Iterator[str]:

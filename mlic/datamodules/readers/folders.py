@@ -11,8 +11,9 @@ import numpy.typing as npt
 from mlic.datamodules.annotations.listing import entries, files_below, is_folder
 from mlic.datamodules.readers.base import LabelReader
 from mlic.datamodules.readers.foldersimages import first_of_same
-from mlic.errors import Faults, LabelError, did_you_mean
+from mlic.errors import Faults, LabelError
 from mlic.labels import LabelTable
+from mlic.labels.cells import unknown_class
 from mlic.suffixes import is_image
 
 __all__ = ["FoldersReader"]
@@ -86,6 +87,7 @@ class FoldersReader(LabelReader):
         first = first_of_same(self._path, files, faults)
         row_of = {at: row for row, at in enumerate(sorted(set(first)))}
         column_of = {name: column for column, name in enumerate(classes)}
+        there = frozenset(folders)
         owners = (column_of.get(file.partition("/")[0], -1) for file in files)
         cells = sorted({(row_of[at], column) for at, column in zip(first, owners, strict=True) if column >= 0})
         rows, columns = np.array(cells, np.int64).reshape(-1, 2).T
@@ -101,7 +103,7 @@ class FoldersReader(LabelReader):
             np.ones(len(rows), np.int8),
             np.zeros(len(row_of), np.int8),
             root=self._path,
-            origins={name: str(self._path / name) for name in classes if name in folders},
+            origins={name: str(self._path / name) for name in classes if name in there},
             source=str(self._path),
             open_vocabulary=True,
         )
@@ -118,13 +120,12 @@ class FoldersReader(LabelReader):
             faults.add(f"{self._path / beside[0]}: {len(beside)} images are in no folder of a class; {expected}")
         if not folders:
             faults.add(f"{self._path}: no folder in it; expected one for each class")
+        wanted = frozenset(self._classes or ())
         for name in folders:
             if _NO_NAME.search(name):
                 faults.add(f"{self._path}: the name of the folder {name!r} is no text; rename it")
-            elif self._classes is not None and name not in self._classes:
-                hint = did_you_mean(name, self._classes)
-                among = f"class '{name}' is not among the {len(self._classes)} classes{hint}"
-                faults.add(f"{self._path / name}: {among}")
+            elif self._classes is not None and name not in wanted:
+                faults.add(f"{self._path / name}: {unknown_class(name, self._classes, faults)}")
         return [name for name in folders if not _NO_NAME.search(name)]
 
     def _images(self, folders: list[str], faults: Faults) -> list[str]:

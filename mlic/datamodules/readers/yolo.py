@@ -16,8 +16,9 @@ from mlic.datamodules.readers.yoloconfig import is_config
 from mlic.datamodules.readers.yolofiles import LabelFiles, images_below
 from mlic.datamodules.readers.yololabels import classes_of, read_labels
 from mlic.datamodules.readers.yololayout import CONFIGS, NAMES, YoloLayout
-from mlic.errors import Faults, LabelError, did_you_mean
+from mlic.errors import Faults, LabelError
 from mlic.labels import LabelTable
+from mlic.labels.cells import unknown_class
 from mlic.suffixes import is_image
 
 __all__ = ["YoloReader"]
@@ -112,10 +113,10 @@ class YoloReader(LabelReader):
         samples = Samples(layout.source, ImageFiles(layout.root, layout.root), classes, where=places)
         samples.faults = faults
         wanted = list(classes) if self._classes is None else self._classes
+        strangers = classes.keys() - set(wanted)
         for name, place in classes.items():
-            if name not in wanted:
-                hint = "" if faults.is_full else did_you_mean(name, wanted)
-                samples.fault(place, f"class '{name}' is not among the {len(wanted)} classes{hint}")
+            if name in strangers:
+                samples.fault(place, unknown_class(name, wanted, faults))
         # A name that is there twice or blank, which is a fault, keeps its position.
         return samples, [samples.column(name, 0) if name else -1 for name, _ in layout.names]
 
