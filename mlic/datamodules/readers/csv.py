@@ -42,7 +42,7 @@ class CsvReader(LabelReader):
 
     One column that lists labels (`image,labels` / `a.jpg,"cat,dog"`, or a row for each label): what is not listed is
     absent, and so is a class that the training file names and this one never does; a blank cell and `No Finding` are a
-    labelled image without any class, `?` and NaN an unlabelled one, and None, null and N/A are refused until
+    labelled image without any class, `?` and NaN an unlabelled one; None, null, N/A and -1 are refused until
     `negative_value` or `unknown_value` says what they mean. Classes are sorted by name. Rows of one image are united.
     Other columns are not read.
 

@@ -290,7 +290,7 @@ class TestAColumnThatListsLabels:
             "['cat', 'dog'], or give delimiter: what separates labels"
         )
 
-    @pytest.mark.parametrize("cell", ["None", "N/A", "null"])
+    @pytest.mark.parametrize("cell", ["None", "N/A", "null", "-1"])
     def test_a_cell_that_may_mean_none_or_unlabelled_is_refused(self, cell):
         text = f"image,tags\na.jpg,cat\nb.jpg,{cell}\n"
         assert fault(text) == (
