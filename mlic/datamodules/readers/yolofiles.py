@@ -10,6 +10,7 @@ from mlic.datamodules.annotations.listing import files_below
 from mlic.datamodules.annotations.peek import entry_names
 from mlic.datamodules.annotations.text import text_lines
 from mlic.datamodules.readers.yololabels import looks_like_labels, read_labels
+from mlic.errors import LabelError
 from mlic.suffixes import is_image
 
 __all__ = ["LabelFiles", "Paths", "images_below", "usual_entries"]
@@ -129,7 +130,11 @@ class LabelFiles:
         self._folders: dict[str, _LabelFolder] = {}
 
     def find(self, image: str) -> str | None:
-        """Returns the label file of an image, which is relative to the root; None if it has none."""
+        """Returns the label file of an image, which is relative to the root; None if it has none.
+
+        Raises:
+            LabelError: if the folder that it would be in cannot be read.
+        """
         folder, slash, name = image.rpartition("/")
         labels = self._folders.get(folder + slash) or self._open(folder + slash)
         file = labels.files.get(os.path.splitext(name)[0])  # noqa: PTH122 (a hundred times quicker than Path)
@@ -179,12 +184,18 @@ class _LabelFolder:
 
 
 def _label_files(folder: str) -> dict[str, str]:
-    """Returns the label files in a folder by their stems; none if there is no such folder."""
+    """Returns the label files in a folder by their stems; none if there is no such folder.
+
+    Raises:
+        LabelError: if it cannot be read: its images would be taken for ones without objects.
+    """
     try:
         with os.scandir(folder) as found:
             return {entry.name[:-4]: entry.name for entry in found if _is_label(entry.name)}
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
+    except OSError as error:
+        raise LabelError(f"{folder}: cannot be read ({error.strerror}); expected a folder of label files") from error
 
 
 def _swapped(root: str, folder: str) -> str | None:

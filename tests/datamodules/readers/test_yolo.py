@@ -2,6 +2,7 @@ import logging
 import os
 import random
 import re
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -321,6 +322,13 @@ class TestLabelFiles:
     def test_a_large_file_is_read_to_its_end(self):
         write(SET / "labels/train/a.txt", b"0 0 0 1 1\n" * 20_000 + b"1 0 0 1 1")
         assert cells(read())["images/train/a.jpg"] == [1, 1, 0]
+
+    def test_a_folder_of_label_files_that_cannot_be_read_is_not_taken_for_one_without_any(self):
+        shutil.rmtree(SET / "labels/val")
+        (SET / "labels/val").symlink_to("val")
+        assert faults() == [
+            "coco8/labels/val: cannot be read (Too many levels of symbolic links); expected a folder of label files"
+        ]
 
     def test_images_of_which_none_has_a_label_file_are_refused(self):
         os.renames(SET / "labels", "elsewhere")
