@@ -66,7 +66,7 @@ class SidecarReader(LabelReader):
         )
         origins = {name: f"{self._names}:{line}" for name, line in lines.items()}
         table = LabelTable.from_present(paths, lines, present, root=self._path, origins=origins, source=str(self._path))
-        faults.raise_if_any()
+        faults.raise_if_any(table)
         return table
 
     def _read_names(self, faults: Faults) -> dict[str, int]:

@@ -56,6 +56,12 @@ class TestTheLayout:
             "such as sea.jpg.txt"
         ]
 
+    def test_the_error_has_the_table_of_what_is_right(self):
+        add("one/car.jpg", "dog\nowl\n")
+        with pytest.raises(LabelError) as error:
+            read()
+        assert cells(error.value.table) == {"one/car.jpg": [0, 1, 0], "sea.jpg": [-1] * 3, "two/deep/tree.png": [0] * 3}
+
     def test_what_is_not_listed_is_absent_and_an_image_without_file_is_unlabelled(self):
         table = read()
         assert table.classes == ("cat", "dog", "big owl")
