@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import re
 from collections.abc import Iterable, Mapping
 from itertools import islice
@@ -32,7 +33,7 @@ def recognise(path: Path, readers: Mapping[str, type[LabelReader]]) -> LabelRead
         LabelError: if there is nothing at `path`, or if no reader or several recognise it; with the lines that say
             which one is meant, or the files in a folder that may be meant.
     """
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110 (a name that is too long makes Path.exists raise)
         raise LabelError(f"{path}: no such file or folder; expected an annotation file, or the folder of a data set")
     found = [name for name, reader in readers.items() if _recognises(name, reader, path)]
     if len(found) == 1:

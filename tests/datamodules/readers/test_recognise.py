@@ -55,6 +55,10 @@ def test_a_csv_file_is_read_by_csv_and_the_classic_layout_by_sidecar():
     assert recognise(Path("photos"), READERS).read().num_unlabelled == 1
 
 
+def test_a_name_that_is_too_long_for_any_file_is_none():
+    assert "no such file or folder" in refusal(f"{'a' * 300}.csv", READERS)[0]
+
+
 def test_a_reader_that_does_not_recognise_anything_takes_no_part():
     assert isinstance(recognise(Path("photos"), {"greedy": Greedy, "csv": CsvReader}), Greedy)
 
