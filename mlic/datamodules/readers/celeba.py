@@ -25,6 +25,7 @@ _NAME = "list_attr_celeba.txt"
 _PARTITION = "list_eval_partition.txt"
 _CODES = {"1": 1, "-1": 0}
 _SPLITS = {"0": "train", "1": "val", "2": "test"}
+_HINTS = 20  # as many faults are shown; to look for a name like another takes time
 _GUESSES = (
     *("img_align_celeba", "../img_align_celeba", "Img/img_align_celeba", "../Img/img_align_celeba"),
     *("img_align_celeba/img_align_celeba", "../img_align_celeba/img_align_celeba"),  # as Kaggle packs them
@@ -164,10 +165,9 @@ class _Attributes:
                 self.wrong.append((self._names_line, f"class '{name}' is there twice; expected each class once"))
         if wanted is None:
             return names
-        for name in wanted:
-            if name not in names:
-                hint = did_you_mean(name, self._names)
-                self.wrong.append((self._names_line, f"class '{name}' is not among the names{hint}"))
+        for number, name in enumerate(name for name in wanted if name not in names):
+            hint = did_you_mean(name, self._names) if number < _HINTS else ""
+            self.wrong.append((self._names_line, f"class '{name}' is not among the names{hint}"))
         return dict.fromkeys(wanted, self._names_line)
 
     def add_cells(self, samples: Samples, rows: npt.NDArray[np.int64]) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from mlic.datamodules.annotations.classlist import ClassList
+from mlic.datamodules.readers.celeba import CelebaReader
 from mlic.datamodules.readers.csv import CsvReader
 from mlic.datamodules.readers.folders import FoldersReader
 from mlic.errors import LabelError
@@ -40,6 +41,11 @@ def lists():
     return written("labels.csv", "image,labels\n" + "".join(f"a.jpg,{name}\n" for name in WRONG))
 
 
+def celeba():
+    names = " ".join(WRONG).replace("class ", "class_")
+    return written("list_attr_celeba.txt", f"1\n{names}\na.jpg{' 1' * len(WRONG)}\n")
+
+
 def folders():
     for name in WRONG:
         Path("set", name).mkdir(parents=True)
@@ -51,6 +57,7 @@ READERS = {
     "columns": lambda: CsvReader(one_hot(), classes=WANTED),
     "uncertain": lambda: CsvReader(one_hot(), uncertain=dict.fromkeys(WANTED, "ignore")),
     "lists": lambda: CsvReader(lists(), label_column="labels", delimiter=",", classes=WANTED),
+    "celeba": lambda: CelebaReader(celeba(), classes=WANTED),
     "folders": lambda: FoldersReader(folders(), classes=WANTED),
 }
 
