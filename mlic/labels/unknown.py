@@ -1,7 +1,6 @@
 """What a training makes of unknown labels: nothing, absent ones, or soft ones."""
 
 from collections.abc import Iterator, Mapping
-from typing import Literal, TypedDict
 
 import numpy as np
 from jaxtyping import Float32, Integer
@@ -11,22 +10,12 @@ from mlic.labels.cells import prefix, smallest, unknown_class
 from mlic.labels.listing import relisted, rows_of, unlisted_rows
 from mlic.labels.table import LabelTable
 
-__all__ = ["Soft", "Unknown", "check_unknown", "resolved"]
+__all__ = ["Unknown", "check_unknown", "resolved"]
 
 _MOST_CELLS = 1 << 28  # some gigabytes while they are sorted
 
 
-class Soft(TypedDict):
-    """A soft label in place of each unknown one.
-
-    Attributes:
-        soft: the probability that the class is present, 0 to 1.
-    """
-
-    soft: float
-
-
-Unknown = Literal["ignore", "negative"] | Soft
+Unknown = str | dict[str, int | float]
 """`ignore` leaves unknown labels out of the loss, `negative` takes them as absent, `{"soft": v}` as present with
 probability `v`."""
 
