@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from mlic.datamodules.annotations.opening import opener
 from mlic.datamodules.annotations.text import undecodable
 from mlic.errors import LabelError
 
@@ -48,7 +49,7 @@ def read_json_lines(path: Path, shape: type[Shape] | GenericAlias) -> Iterator[t
         LabelError: if the file cannot be read, or is UTF-16.
     """
     try:
-        with path.open("rb") as stream:
+        with open(path, "rb", opener=opener) as stream:
             for number, line in enumerate(stream, 1):
                 if number == 1 and line.startswith(_UTF_16):
                     raise LabelError(undecodable(path))
@@ -71,7 +72,8 @@ def read_bytes(path: Path) -> bytes:
         LabelError: if it cannot be read.
     """
     try:
-        return path.read_bytes().removeprefix(_BOM)
+        with open(path, "rb", opener=opener) as stream:
+            return stream.read().removeprefix(_BOM)
     except OSError as error:
         raise LabelError(f"{path}: cannot be read ({error.strerror}); expected a JSON file") from error
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from mlic.datamodules.annotations.opening import opener
 from mlic.errors import LabelError
 
 __all__ = ["open_text", "text_lines", "undecodable"]
@@ -18,7 +19,7 @@ def open_text(path: Path) -> Iterator[TextIO]:
         LabelError: if the file cannot be opened; or, while it is read, at its first line that is not UTF-8.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
+        with open(path, encoding="utf-8-sig", newline="", opener=opener) as stream:
             yield stream
     except UnicodeDecodeError as error:
         raise LabelError(undecodable(path)) from error
@@ -38,7 +39,7 @@ def text_lines(path: Path) -> list[tuple[int, str]]:
 
 def undecodable(path: Path) -> str:
     """Says where a file stops being UTF-8, and what it may be instead."""
-    with path.open("rb") as stream:
+    with open(path, "rb", opener=opener) as stream:
         for number, line in enumerate(stream, 1):
             if number == 1 and line.startswith((b"\xff\xfe", b"\xfe\xff")):
                 return f"{path}: the file is UTF-16; save it as UTF-8"

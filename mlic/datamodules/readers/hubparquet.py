@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from mlic.datamodules.annotations.opening import opener
 from mlic.errors import LabelError
 
 __all__ = ["features_of", "may_name", "read_parquet_records"]
@@ -59,7 +60,7 @@ def features_of(path: Path) -> object:
 def may_name(path: Path, *words: str) -> bool:
     """Says whether a Parquet file names columns that hold all these words, as far as its last bytes tell."""
     try:
-        with path.open("rb") as stream:
+        with open(path, "rb", opener=opener) as stream:
             if stream.read(4) != _MAGIC:
                 return False
             size = stream.seek(0, 2)
@@ -81,7 +82,7 @@ def _open(path: Path) -> Iterator[Any]:
             f'{path}: Parquet is read with pyarrow, which is not installed; pip install "mlic[parquet]"'
         ) from error
     try:
-        with path.open("rb") as stream, parquet.ParquetFile(stream) as file:
+        with open(path, "rb", opener=opener) as stream, parquet.ParquetFile(stream) as file:
             yield file
     except OSError as error:
         if error.strerror:

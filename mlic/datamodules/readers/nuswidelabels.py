@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from mlic.datamodules.annotations.opening import opener
 from mlic.datamodules.annotations.peek import entry_names
 from mlic.errors import Faults, LabelError
 
@@ -73,7 +74,8 @@ class LabelFiles:
 
     def _read(self, path: Path, concept: str) -> npt.NDArray[np.int8]:
         try:
-            data = path.read_bytes().removeprefix(b"\xef\xbb\xbf")
+            with open(path, "rb", opener=opener) as stream:
+                data = stream.read().removeprefix(b"\xef\xbb\xbf")
         except (OSError, ValueError) as error:  # a name of a concept may be none of a file
             reason = error.strerror if isinstance(error, OSError) else error
             raise LabelError(f"{path}: cannot be read ({reason}); expected the labels of '{concept}'") from error
