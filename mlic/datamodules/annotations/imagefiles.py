@@ -76,7 +76,7 @@ class ImageFiles:
         best, most = cls(Path(os.path.normpath(beside)), beside), -1
         for guess in (".", *guesses):
             files = cls(Path(os.path.normpath(beside / guess)), beside)
-            count = sum(map(files._has, sample))
+            count = sum(map(files.has, sample))
             if count > most:
                 best, most = files, count
             if count == len(sample):  # the others need not be listed
@@ -122,16 +122,17 @@ class ImageFiles:
         expected = "expected a file there, or give root: the folder that the paths start from"
         raise LabelError(f"no image '{written}' below {self._root}; {expected}")
 
-    def are_in_root(self, written: Iterable[str]) -> bool:
-        """Says whether all are names of files in the root itself, just as they are written: then so are their paths."""
-        return not self._prefixes and self._open("", "").names.issuperset(written)
-
-    def _has(self, written: str) -> bool:
+    def has(self, written: str) -> bool:
+        """Says whether `find` finds an image."""
         try:
             self.find(written)
         except LabelError:
             return False
         return True
+
+    def are_in_root(self, written: Iterable[str]) -> bool:
+        """Says whether all are names of files in the root itself, just as they are written: then so are their paths."""
+        return not self._prefixes and self._open("", "").names.issuperset(written)
 
     def _local(self, text: str, written: str) -> str:
         """Returns where an image is on this machine, if its path begins with a prefix; a URI must."""

@@ -181,14 +181,6 @@ def _written(item: Item, folder: str, files: ImageFiles) -> str:
         return by_id
     written = path if _ABSOLUTE.match(path) else folder + path
     stem = path.replace("\\", "/").rpartition(".")[0]
-    if f"/{stem}".endswith(f"/{item.id}") and not _is_there(written, files) and _is_there(by_id, files):
+    if f"/{stem}".endswith(f"/{item.id}") and not files.has(written) and files.has(by_id):
         return by_id
     return written
-
-
-def _is_there(written: str, files: ImageFiles) -> bool:
-    try:
-        files.find(written)
-    except LabelError:
-        return False
-    return True

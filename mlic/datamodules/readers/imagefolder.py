@@ -157,7 +157,7 @@ class ImageFolderReader(LabelReader):
         images = ImageFiles.locate(root, self._path.parent, written, guesses=guesses)
         for file in files:
             inside = [image for other, image in sample if other is file and isinstance(image, dict)]
-            if inside and not any(_exists(images, f"{file.below}{_path_of(image) or ''}") for image in inside):
+            if inside and not any(images.has(f"{file.below}{_path_of(image) or ''}") for image in inside):
                 raise LabelError(
                     f"{file.path}: its images are inside the file, which are not read; save them as files, and name "
                     "these in a column file_name"
@@ -268,11 +268,3 @@ def _refused(written: str) -> str:
     if path.startswith("/") or re.match("[A-Za-z]:/", path):
         return "is an absolute path"
     return "leads out of the folder" if ".." in path.split("/") else ""
-
-
-def _exists(images: ImageFiles, path: str) -> bool:
-    try:
-        images.find(path)
-    except LabelError:
-        return False
-    return True

@@ -110,7 +110,7 @@ class NusWideReader(LabelReader):
         for written in (lists, [[ntpath.basename(image) for image in images] for images in lists]):
             files = ImageFiles.locate(self._root, home, chain.from_iterable(written), guesses=_GUESSES)
             first = islice(chain.from_iterable(written), _LOOKED_AT)
-            found.append((sum(_is_there(files, image) for image in first), files, written))
+            found.append((sum(map(files.has, first)), files, written))
         _, files, written = max(found, key=lambda choice: choice[0])  # the paths, where both are as good
         return files, written
 
@@ -141,11 +141,3 @@ def _concepts(home: Path) -> Path:
     """Returns the file that names the concepts."""
     places = [_entry(folder, _CONCEPTS) for folder in (home, _entry(home, "ConceptsList"), _entry(home, _TRUTH))]
     return next((path for path in places if path.is_file()), places[0])
-
-
-def _is_there(files: ImageFiles, image: str) -> bool:
-    try:
-        files.find(image)
-    except LabelError:
-        return False
-    return True

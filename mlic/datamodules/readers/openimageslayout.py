@@ -10,7 +10,7 @@ from pathlib import Path
 from mlic.datamodules.annotations.imagefiles import ImageFiles
 from mlic.datamodules.annotations.peek import entry_names
 from mlic.datamodules.annotations.text import open_text
-from mlic.errors import Faults, LabelError
+from mlic.errors import Faults
 
 __all__ = ["display_names", "find_descriptions", "image_files"]
 
@@ -34,7 +34,7 @@ def image_files(path: Path, root: Path | None, images: Iterable[str]) -> tuple[I
     candidates = [(ImageFiles(start, path.parent), pattern) for pattern in _patterns(path) for start in roots]
     most, best = 0, None
     for files, pattern in candidates:
-        number = sum(_has(files, pattern.format(image)) for image in sample)
+        number = sum(files.has(pattern.format(image)) for image in sample)
         if number > most:
             most, best = number, (files, pattern)
         if most == len(sample):
@@ -51,14 +51,6 @@ def _patterns(path: Path) -> Iterator[str]:
     yield from (f"{folder}/{{0}}.jpg" for folder in folders)
     yield from (f"{folder}_{{0[0]}}/{{0}}.jpg" for folder in folders)
     yield "{0}.jpg"
-
-
-def _has(files: ImageFiles, written: str) -> bool:
-    try:
-        files.find(written)
-    except LabelError:
-        return False
-    return True
 
 
 def _has_any(files: ImageFiles, pattern: str) -> bool:

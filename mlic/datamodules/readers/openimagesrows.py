@@ -13,7 +13,6 @@ import numpy.typing as npt
 from mlic.datamodules.annotations.imagefiles import ImageFiles
 from mlic.datamodules.annotations.samples import Samples
 from mlic.datamodules.readers.openimagessayings import BY_MACHINE, FAULTY, NOTHING, Lines, Sayings
-from mlic.errors import LabelError
 
 __all__ = ["OpenImagesRows"]
 
@@ -206,17 +205,10 @@ class _Images:
         if "/" in name or "\\" in name:
             self._samples.fault(line, f"ImageID is '{name}'; expected the name of an image, without its folder")
             row = -1
-        elif self._skips and not self._is_there(path):
+        elif self._skips and not self._files.has(path):
             row = _LEFT_OUT
         else:
             row = self._samples.image(path, line, hint=_HINT)
         if row < 0:
             self.absent[name] = row
         return row
-
-    def _is_there(self, path: str) -> bool:
-        try:
-            self._files.find(path)
-        except LabelError:
-            return False
-        return True

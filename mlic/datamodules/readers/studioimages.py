@@ -71,8 +71,9 @@ def find_image_key(tasks: Iterable[Mapping[str, Any]], told: str | None, path: P
             hint = did_you_mean(told, keys) or f"; there are {', '.join(keys)}"
             raise LabelError(f"{path}: the data of the tasks has no '{told}'{hint}")
         return told
-    texts = [key for key in keys if any(isinstance(data.get(key), str) for data in first)]
-    found = [key for key in keys if any(_looks_like_image(data.get(key)) for data in first)]
+    texts = {key for data in first for key, value in data.items() if isinstance(value, str)}
+    like = {key for data in first for key, value in data.items() if _looks_like_image(value)}
+    found = [key for key in keys if key in like]
     likely = found if len(found) == 1 else [key for key in _KEYS if key in (found or texts)]
     if likely:
         return likely[0]

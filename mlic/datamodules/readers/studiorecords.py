@@ -135,7 +135,7 @@ def _columns(record: Mapping[str, Any], image_key: str) -> list[str]:
     if "id" in record and "annotator" in record:
         # JSON-MIN has the data first, then the id, the controls, and the rest; CSV has its columns sorted.
         start, end = names.index("id"), names.index("annotator")
-        between = names[start + 1 : end] if start < end else names
+        between = frozenset(names[start + 1 : end] if start < end else names)
         names = [name for name in names if name in between or f"{_DATA}{name}" in record]
     return [name for name in names if name not in ABOUT and name != image_key and not name.startswith(_DATA)]
 
