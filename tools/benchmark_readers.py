@@ -4,8 +4,9 @@ python tools/benchmark_readers.py [FOLDER] [--only coco|openimages|csv] [--scale
 
 It makes the files and their (empty) images in a folder below FOLDER, by default below the system's folder for temporary
 files, and removes it. Each measurement has a process of its own, in turn; of the rounds, the shortest time and the
-largest peak are shown. A peak is what the process holds at most, beyond what it held after its imports. The table is
-Markdown.
+largest peak are shown. A time is the processor's, of the program and of the system on its behalf: nothing here waits or
+has threads, and what else the machine does disturbs it less than the clock on the wall. A peak is what the process
+holds at most, beyond what it held after its imports. The table is Markdown.
 """
 
 import argparse
@@ -55,7 +56,7 @@ class Coco(msgspec.Struct):
 
 
 class Measured(NamedTuple):
-    """The time of one reading, in seconds, and the peak of its memory, in bytes."""
+    """The processor's time for one reading, in seconds, and the peak of its memory, in bytes."""
 
     seconds: float
     peak: int
@@ -207,9 +208,9 @@ def measure(name: str, how: str, path: Path) -> Measured:
     """Reads a file once, in this process."""
     function = reading(name) if how == "mlic" else PARSERS[how]
     before, _ = memory()
-    start = time.perf_counter()
+    start = time.process_time()
     result = function(path)
-    seconds = time.perf_counter() - start
+    seconds = time.process_time() - start
     peak = memory()[1] - before
     del result
     return Measured(seconds, peak)

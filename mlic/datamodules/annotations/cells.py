@@ -53,11 +53,11 @@ class Cells:
         """Adds many cells."""
         if self._values.typecode == "b" and not ((values == 1) | (values == 0) | (values == -1)).all():
             self._values = array("f", self._values)
-        self._rows.frombytes(rows.astype(np.int32).data.cast("B"))
-        self._columns.frombytes(columns.astype(np.int32).data.cast("B"))
-        self._values.frombytes(values.astype(self._values.typecode).data.cast("B"))
+        self._rows.frombytes(_bytes(rows, "i"))
+        self._columns.frombytes(_bytes(columns, "i"))
+        self._values.frombytes(_bytes(values, self._values.typecode))
         if self._keeps_places:
-            self._places.frombytes(places.astype(np.int32).data.cast("B"))
+            self._places.frombytes(_bytes(places, "i"))
 
     def take(self) -> tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]:
         """Returns the four, and holds no cells any more."""
@@ -66,3 +66,8 @@ class Cells:
         )
         self._start()
         return rows, columns, values, places
+
+
+def _bytes(numbers: Shaped[np.ndarray, " cells"], typecode: str) -> memoryview:
+    """Returns numbers as the bytes of another type; those that are of it already are not copied."""
+    return np.ascontiguousarray(numbers, typecode).data.cast("B")

@@ -152,7 +152,9 @@ class Samples:
     ) -> None:
         """Adds many cells at once, as `add` does one."""
         kept = (rows >= 0) & (columns >= 0)
-        self._cells.extend(rows[kept], columns[kept], values[kept], places[kept])
+        if not kept.all():
+            rows, columns, values, places = rows[kept], columns[kept], values[kept], places[kept]
+        self._cells.extend(rows, columns, values, places)
 
     def fault(self, place: int, message: str) -> None:
         """Notes a fault of the file."""

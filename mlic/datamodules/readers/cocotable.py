@@ -65,12 +65,9 @@ class CocoTable:
             LabelError: with all faults.
         """
         annotated, told = self._annotated(), self._told_by_images()
-        used = np.bincount(np.append(annotated.categories, told.categories) + 1, minlength=1 + len(self._categories))[
-            1:
-        ]
         names = self._names()
         samples = Samples(self._path, files, names, where=self._where)
-        columns = self._columns(samples, names, used)
+        columns = self._columns(samples, names, [annotated, told])
         self._note_twice(samples, [category.id for category in self._categories], self._category_at, 1)
         self._note_twice(samples, [image.id for image in self._images], self._image_at, self._first_image)
         rows = self._rows(samples)
@@ -118,14 +115,14 @@ class CocoTable:
                 names.setdefault(name, 1 + at)
         return names
 
-    def _columns(self, samples: Samples, names: Mapping[str, int], used: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    def _columns(self, samples: Samples, names: Mapping[str, int], said: Sequence[_Cells]) -> npt.NDArray[Any]:
         """Returns the column of each category; -1 for a fault, which is noted, and for one that is left out."""
         columns, left_out = np.full(len(self._categories), -1, np.int32), []
         for at, category in enumerate(self._categories):
             name, place = category.name.strip(), 1 + at
             if not name:
                 samples.fault(place, "the name of a class is blank; expected one")
-            elif name not in names and not used[at]:
+            elif name not in names and not any((cells.categories == at).any() for cells in said):
                 left_out.append(name)
             elif names.get(name, place) != place:
                 other = self._where(names[name])
