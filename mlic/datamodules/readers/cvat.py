@@ -25,7 +25,7 @@ class CvatReader(LabelReader):
     """Reads `annotations.xml` of the export "CVAT for images 1.1"; the images are below `images`, or beside the file.
 
     A class is present in an image that has a tag of this name, and absent otherwise; so an image without tags is a
-    labelled image without any class, since CVAT does not say which images nobody has looked at yet (see `untagged`). An
+    labelled image without any class, since CVAT does not say which images nobody has looked at yet (see `empty`). An
     image that the file does not name is not part of the table. One that it names twice has the tags of both.
 
     Classes are the labels that the task declares, else the project, else the job, in their order, without the points
@@ -36,7 +36,7 @@ class CvatReader(LabelReader):
     Args:
         path: the file, or the folder that holds `annotations.xml`.
         split: only the images of this subset.
-        untagged: whether an image without tags is `negative`: every class is absent; or `unlabelled`.
+        empty: whether an image without tags is `negative`: every class is absent; or `unlabelled`.
         shapes: whether boxes, polygons, polylines, points, masks, cuboids and skeletons count as tags; otherwise they
             are not read, and counted in the log.
         classes: the classes in order, all of them: another label that is declared is an error, and one that is not
@@ -52,13 +52,13 @@ class CvatReader(LabelReader):
         self,
         path: Path,
         split: str | None = None,
-        untagged: Literal["negative", "unlabelled"] = "negative",
+        empty: Literal["negative", "unlabelled"] = "negative",
         shapes: bool = False,
         classes: list[str] | None = None,
         root: Path | None = None,
     ) -> None:
         self._path = Path(path)
-        self._split, self._untagged, self._shapes, self._classes = split, untagged, shapes, classes
+        self._split, self._empty, self._shapes, self._classes = split, empty, shapes, classes
         self._root = None if root is None else Path(root)
 
     @classmethod
@@ -112,7 +112,7 @@ class CvatReader(LabelReader):
             line, before = document.lines[image], samples.num_images
             rows[image] = row = samples.image(_found(files, document, image), line)
             twice += 0 <= row < before
-            if self._untagged == "negative":
+            if self._empty == "negative":
                 samples.labelled(row)
         if twice:
             log.warning("%s: %d images are named again; each has the tags of all its entries", self._path, twice)

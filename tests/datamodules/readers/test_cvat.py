@@ -128,7 +128,7 @@ class TestTheExport:
         assert cells(read(TASK / "notes.xml"))["a.jpg"] == [1, 0, 1]
 
     def test_an_image_without_tags_may_be_unlabelled(self):
-        table = read(untagged="unlabelled")
+        table = read(empty="unlabelled")
         assert cells(table) == {"a.jpg": [1, 0, 1], "sub/b.jpg": [-1] * 3, "c.JPG": [-1] * 3}
         assert (table.num_unlabelled, table.num_all_negative) == (2, 0)
 
@@ -139,7 +139,7 @@ class TestTheExport:
         write(export(image("a.jpg", "car", "car", kind=kind), image("c.jpg")))
         assert cells(read(shapes=True)) == {"a.jpg": [0, 1], "c.JPG": [0, 0]}
         assert caplog.messages == []
-        assert cells(read(shapes=True, untagged="unlabelled")) == {"a.jpg": [0, 1], "c.JPG": [-1, -1]}
+        assert cells(read(shapes=True, empty="unlabelled")) == {"a.jpg": [0, 1], "c.JPG": [-1, -1]}
 
     def test_the_points_of_a_skeleton_are_no_shapes_of_their_own(self):
         assert cells(read(shapes=True)) == {"a.jpg": [1, 1, 1], "sub/b.jpg": [0, 0, 0], "c.JPG": [0, 1, 0]}
@@ -350,7 +350,7 @@ def test_any_table_written_as_an_export_is_read_back(data):
             Path(folder, "images", path).parent.mkdir(parents=True)
             Path(folder, "images", path).touch()
         write(export(*images, labels=classes).encode(encoding), Path(folder, "annotations.xml"))
-        table = read(folder, shapes=kind == "box", untagged="unlabelled")
+        table = read(folder, shapes=kind == "box", empty="unlabelled")
     assert table.classes == tuple(classes)
     assert cells(table) == {path: row_ if any(row_) else [-1] * len(classes) for path, row_ in expected.items()}
 
