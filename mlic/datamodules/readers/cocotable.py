@@ -118,11 +118,13 @@ class CocoTable:
     def _columns(self, samples: Samples, names: Mapping[str, int], said: Sequence[_Cells]) -> npt.NDArray[Any]:
         """Returns the column of each category; -1 for a fault, which is noted, and for one that is left out."""
         columns, left_out = np.full(len(self._categories), -1, np.int32), []
+        # Only a category that `classes` does not name can be left out.
+        used = set() if self._classes is None else set(np.concatenate([cells.categories for cells in said]).tolist())
         for at, category in enumerate(self._categories):
             name, place = category.name.strip(), 1 + at
             if not name:
                 samples.fault(place, "the name of a class is blank; expected one")
-            elif name not in names and not any((cells.categories == at).any() for cells in said):
+            elif name not in names and at not in used:
                 left_out.append(name)
             elif names.get(name, place) != place:
                 other = self._where(names[name])
