@@ -71,7 +71,7 @@ class BlockCells:
         return stored(np.frombuffer(self._values, self._type))
 
 
-def blocks_of(labels: Shaped[np.ndarray, "rows classes"]) -> Iterator[Shaped[np.ndarray, "some classes"]]:
+def blocks_of(labels: Shaped[np.ndarray, "rows classes"]) -> Iterator[Shaped[np.ndarray, "_ classes"]]:
     """Yields a matrix in blocks of rows, each of some million cells."""
     step = max(1, _CELLS // max(1, labels.shape[1]))
     return (labels[start : start + step] for start in range(0, len(labels), step))

@@ -158,7 +158,7 @@ class LabelTable:
         cls,
         paths: Iterable[str],
         classes: Iterable[str],
-        blocks: Iterable[Shaped[np.ndarray, "rows classes"]],
+        blocks: Iterable[Shaped[np.ndarray, "_ classes"]],
         *,
         root: Path,
         groups: Iterable[str] | None = None,

@@ -76,7 +76,7 @@ class OneHotCells:
         self._lines.append(line)
         self._owners.append(owner)
 
-    def labels(self, paths: Sequence[str], faults: Faults) -> Iterable[Shaped[np.ndarray, "rows classes"]]:
+    def labels(self, paths: Sequence[str], faults: Faults) -> Iterable[Shaped[np.ndarray, "_ classes"]]:
         """Returns the labels of the images, in blocks; several rows of one image complete each other. For one call.
 
         Notes unreadable cells, a `-1` or a blank that nobody explained, and rows of one image that contradict each
@@ -178,7 +178,7 @@ class OneHotCells:
         """Yields the codes of a column, block by block."""
         return (np.frombuffer(block, np.int8)[column :: len(self._classes)] for block in self._blocks)
 
-    def _settled(self) -> Iterator[Shaped[np.ndarray, "rows classes"]]:
+    def _settled(self) -> Iterator[Shaped[np.ndarray, "_ classes"]]:
         """Turns codes into labels, block by block, and throws the codes away."""
         minus_one = [-1 if code is None or code == UNKNOWN else code for code in self._uncertain.codes(self._classes)]
         fractions = np.frombuffer(self._fractions, np.float32)
