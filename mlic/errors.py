@@ -14,6 +14,7 @@ __all__ = [
     "UsageError",
     "WeightsError",
     "did_you_mean",
+    "shortened",
 ]
 
 
@@ -127,3 +128,13 @@ def did_you_mean(name: str, names: Sequence[str]) -> str:
     folded = {candidate.casefold(): candidate for candidate in reversed(names)}
     close = difflib.get_close_matches(name.casefold(), list(folded), n=1)
     return f"; did you mean '{folded[close[0]]}'?" if close else ""
+
+
+def shortened(text: str, length: int = 40) -> str:
+    """Returns a text that a message quotes, cut to so many characters.
+
+    Example:
+        >>> shortened("abcdefgh", 6)
+        'abc...'
+    """
+    return text if len(text) <= length else text[: length - 3] + "..."

@@ -16,7 +16,7 @@ from mlic.datamodules.annotations.peek import head
 from mlic.datamodules.annotations.samples import Samples
 from mlic.datamodules.annotations.text import open_text, text_lines
 from mlic.datamodules.readers.base import LabelReader
-from mlic.errors import Faults, LabelError, did_you_mean
+from mlic.errors import Faults, LabelError, did_you_mean, shortened
 from mlic.labels import LabelTable
 
 __all__ = ["CelebaReader"]
@@ -135,7 +135,7 @@ class _Attributes:
 
     def _check_number(self, line: int, written: str) -> None:
         if not (written.isdecimal() and len(written) < 19):
-            self.wrong.append((line, f"'{_short(written)}' is no number; expected the number of images"))
+            self.wrong.append((line, f"'{shortened(written)}' is no number; expected the number of images"))
         elif int(written) != self._num_lines:
             hint = "; is the file cut short?" if int(written) > self._num_lines else ""
             self.wrong.append((line, f"the file says that it has {written} images, but has {self._num_lines}{hint}"))
@@ -146,7 +146,7 @@ class _Attributes:
         except KeyError as error:
             name = self._names[min(cells.index(error.args[0], 1), len(self._names)) - 1]
             self.wrong.append(
-                (line, f"class '{name}' is '{_short(error.args[0])}'; expected 1 (present) or -1 (absent)")
+                (line, f"class '{name}' is '{shortened(error.args[0])}'; expected 1 (present) or -1 (absent)")
             )
             return
         if len(codes) != len(self._names):
@@ -203,12 +203,8 @@ def _read_partition(file: Path) -> dict[str, str]:
         image, *codes = text.split()
         split = _SPLITS.get(codes[0]) if len(codes) == 1 else None
         if split is None:
-            faults.add(f"{path}:{line}: '{_short(text)}'; expected an image and 0 (train), 1 (val) or 2 (test)")
+            faults.add(f"{path}:{line}: '{shortened(text)}'; expected an image and 0 (train), 1 (val) or 2 (test)")
         elif splits.setdefault(image, split) != split:
             faults.add(f"{path}:{line}: image '{image}' is in {split}, but before in {splits[image]}; expected one")
     faults.raise_if_any()
     return splits
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 40 else text[:37] + "..."

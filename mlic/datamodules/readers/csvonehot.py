@@ -22,7 +22,7 @@ from mlic.datamodules.annotations.spellings import (
     Uncertain,
 )
 from mlic.datamodules.readers.csvcolumns import Layout
-from mlic.errors import Faults
+from mlic.errors import Faults, shortened
 
 __all__ = ["OneHotCells"]
 
@@ -115,16 +115,16 @@ class OneHotCells:
             if count > 1 and count * 2 > filled:
                 soft = "if they are probabilities, give soft: true; " if self._is_fraction(text) else ""
                 faults.add(
-                    f"{self._path}:{line}: column '{name}' holds '{_short(text)}' and {count - 1} more cells that are "
-                    f"no labels; {soft}if it is no class, give ignore_columns: ['{name}']; if its cells list labels, "
+                    f"{self._path}:{line}: column '{name}' holds '{shortened(text)}' and {count - 1} more cells that "
+                    f"are no labels; {soft}if it is no class, give ignore_columns: ['{name}']; if its cells list labels, "
                     f"label_column: '{name}'"
                 )
                 continue
             for line, text in cells:
                 soft = ", or soft: true if labels may be probabilities" if self._is_fraction(text) else ""
                 faults.add(
-                    f"{self._path}:{line}: column '{name}' holds '{_short(text)}'; expected 1 (present), 0 (absent) or "
-                    f"blank (unknown), or give ignore_columns: ['{name}'] if it is no class{soft}"
+                    f"{self._path}:{line}: column '{name}' holds '{shortened(text)}'; expected 1 (present), 0 (absent) "
+                    f"or blank (unknown), or give ignore_columns: ['{name}'] if it is no class{soft}"
                 )
             if count > len(cells):
                 faults.add(f"{self._path}: column '{name}' holds {count - len(cells)} more such cells")
@@ -239,7 +239,3 @@ class OneHotCells:
 
 def _word(label: float) -> str:
     return {1.0: "present", 0.0: "absent"}.get(label, f"{label:g}")
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 40 else text[:37] + "..."

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeGuard
 
 import msgspec
 
-from mlic.errors import LabelError
+from mlic.errors import LabelError, shortened
 
 __all__ = ["LabelValues", "Said"]
 
@@ -153,5 +153,4 @@ def _parsed(cell: str) -> object:
 
 
 def _short(value: object) -> str:
-    text = value if isinstance(value, str) else repr(value)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
+    return shortened(value if isinstance(value, str) else repr(value), _SHOWN)

@@ -13,7 +13,7 @@ from mlic.datamodules.annotations.text import open_text
 from mlic.datamodules.readers.base import LabelReader
 from mlic.datamodules.readers.openimageslayout import display_names, find_descriptions, image_files
 from mlic.datamodules.readers.openimagesrows import OpenImagesRows
-from mlic.errors import LabelError
+from mlic.errors import LabelError, shortened
 from mlic.labels import LabelTable
 
 __all__ = ["OpenImagesReader"]
@@ -110,7 +110,7 @@ class OpenImagesReader(LabelReader):
             names = [name.casefold() for name in header]
             if names == _HEADER:
                 return number + 1
-            found = f"{self._path}:{number}: the columns are {_short(','.join(header))}"
+            found = f"{self._path}:{number}: the columns are {shortened(','.join(header), 80)}"
             boxes = "; these are boxes: give the file of image-level labels" if "xmin" in names else ""
             raise LabelError(f"{found}; expected {_COLUMNS}{boxes}")
         raise LabelError(f"{self._path}: the file is empty; expected {_COLUMNS} and a row a label")
@@ -144,7 +144,3 @@ class OpenImagesReader(LabelReader):
         if nameless:
             told = "%s: %d labels have no display name, such as %s; they are classes by themselves"
             log.warning(told, descriptions, len(nameless), nameless[0])
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 80 else text[:77] + "..."

@@ -11,7 +11,7 @@ from urllib.parse import unquote, unquote_plus
 
 from mlic.datamodules.annotations.imagefiles import ImageFiles
 from mlic.datamodules.annotations.samples import Samples
-from mlic.errors import LabelError, did_you_mean
+from mlic.errors import LabelError, did_you_mean, shortened
 from mlic.suffixes import is_image
 
 __all__ = ["StudioImages", "candidates", "find_image_key"]
@@ -170,5 +170,4 @@ def _looks_like_image(value: object) -> bool:
 
 
 def _short(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 3] + "..."
+    return shortened(repr(value), _SHOWN)
