@@ -116,8 +116,8 @@ class OneHotCells:
                 soft = "if they are probabilities, give soft: true; " if self._is_fraction(text) else ""
                 faults.add(
                     f"{self._path}:{line}: column '{name}' holds '{shortened(text)}' and {count - 1} more cells that "
-                    f"are no labels; {soft}if it is no class, give ignore_columns: ['{name}']; if its cells list labels, "
-                    f"label_column: '{name}'"
+                    f"are no labels; {soft}if it is no class, give ignore_columns: ['{name}']; if its cells list "
+                    f"labels, label_column: '{name}'"
                 )
                 continue
             for line, text in cells:
