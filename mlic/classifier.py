@@ -20,6 +20,7 @@ from mlic.datamodules.base import Batch, MultiLabelDataModule
 from mlic.errors import CheckpointError, MlicError, UsageError
 from mlic.heads.base import Head
 from mlic.heads.linear import LinearHead
+from mlic.labels.counts import ClassCounts
 from mlic.losses.base import Loss
 from mlic.losses.bce import BCELoss
 from mlic.metrics import MultiLabelMetrics, Rows, headline, per_class
@@ -53,8 +54,11 @@ class MultiLabelClassifier(pl.LightningModule):
         lr_scheduler_interval: whether the scheduler counts epochs or steps.
 
     Attributes:
+        class_counts: how often each class is present in the training data, which some losses weigh by; kept in the
+            checkpoint. None before a training.
         thresholds: per class, the score from which on it is said to be present; fitted on the validation samples at the
-            end of each validation during `fit`, and kept in the checkpoint.
+            end of each validation during `fit`, unless the loss says that a logit above 0 decides, and kept in the
+            checkpoint.
         evaluated: the rows of the last evaluation of `val` and of `test`, those of all processes.
     """
 
@@ -78,6 +82,7 @@ class MultiLabelClassifier(pl.LightningModule):
         self.backbone = backbone().to(memory_format=torch.channels_last)
         self.head = head(self.backbone.num_features, len(self.classes))
         self.loss = loss()
+        self.class_counts: ClassCounts | None = None
         self._optimizer = optimizer
         self._lr_scheduler = lr_scheduler
         self._lr_scheduler_interval = lr_scheduler_interval
@@ -114,6 +119,7 @@ class MultiLabelClassifier(pl.LightningModule):
         for buffer, figures in ((classifier._mean, "mean"), (classifier._std, "std")):
             buffer.copy_(torch.tensor(card["preprocessing"][figures]).view(1, 3, 1, 1))
         classifier.load_state_dict(checkpoint["state_dict"])
+        classifier.on_load_checkpoint(checkpoint)
         return classifier.eval()
 
     def forward(self, images: UInt8[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch classes"]:
@@ -149,12 +155,20 @@ class MultiLabelClassifier(pl.LightningModule):
                 f"{type(self.loss).__name__} takes no soft labels, and some training labels lie between 0 and 1; take "
                 "another loss, such as --model.loss bce, or hard labels (data.unknown may have made soft ones)"
             )
+        if stage == "fit" and data.class_counts is not None:
+            self._take_counts(data.class_counts)
+
+    def on_train_epoch_start(self) -> None:
+        """Tells the loss which epoch it is."""
+        self.loss.epoch = self.current_epoch
 
     def training_step(self, batch: Batch, batch_idx: int) -> Float[Tensor, ""]:
         """Returns the loss of a batch."""
         if len(batch.index) == 0:
-            # Every image was unreadable and skipped. A zero that every parameter has part in keeps DDP in step.
-            return sum((p.sum() * 0 for p in self.parameters() if p.requires_grad), self.thresholds.new_zeros(()))
+            # Every image was unreadable and skipped. A zero that every parameter has part in keeps DDP in step, and a
+            # loss of no samples keeps its sums over the processes in step.
+            zero = sum((p.sum() * 0 for p in self.parameters() if p.requires_grad), self.thresholds.new_zeros(()))
+            return zero + cast(Tensor, self.loss(zero.expand(0, len(self.classes)), batch.labels))
         loss: Tensor = self.loss(self(batch.images), batch.labels)
         num_samples = len(batch.index)
         self.log("train/loss_step", loss, prog_bar=True, batch_size=num_samples)
@@ -186,7 +200,8 @@ class MultiLabelClassifier(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         """Logs the metrics; during `fit` it fits the thresholds first."""
         rows = self._gathered("val")
-        if self.trainer.state.fn == TrainerFn.FITTING and not self.trainer.sanity_checking:
+        fitting = self.trainer.state.fn == TrainerFn.FITTING and not self.trainer.sanity_checking
+        if fitting and not self.loss.decides_at_zero:
             self.thresholds.copy_(fit_thresholds(rows.logits.sigmoid(), rows.labels))
         self._log_metrics("val", rows)
 
@@ -236,6 +251,7 @@ class MultiLabelClassifier(pl.LightningModule):
         card |= {
             "version": mlic.__version__,
             "classes": list(self.classes),
+            "class_counts": None if self.class_counts is None else self.class_counts._asdict(),
             "model": {
                 "backbone": spec(self.backbone),
                 "head": spec(self.head, given=2),
@@ -248,6 +264,17 @@ class MultiLabelClassifier(pl.LightningModule):
                 "std": [float(value) for value in self.backbone.std],
             },
         }
+
+    def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
+        """Tells the loss how often each class was present in the training data."""
+        counts = checkpoint.get("mlic", {}).get("class_counts")
+        # A training that is resumed has counted its own data.
+        if counts is not None and self.class_counts is None:
+            self._take_counts(ClassCounts(**counts))
+
+    def _take_counts(self, counts: ClassCounts) -> None:
+        self.class_counts = counts
+        self.loss.adapt(counts)
 
     def _rows_of(self, side: Side) -> MultiLabelMetrics:
         return cast(MultiLabelMetrics, self.collected[side])

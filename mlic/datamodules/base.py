@@ -7,6 +7,8 @@ import pytorch_lightning as pl
 from jaxtyping import Int64, Shaped, UInt8
 from torch import Tensor
 
+from mlic.labels.counts import ClassCounts
+
 __all__ = ["Batch", "MultiLabelDataModule"]
 
 
@@ -44,6 +46,11 @@ class MultiLabelDataModule(pl.LightningDataModule, abc.ABC):
     def has_soft_labels(self) -> bool:
         """Whether labels that are trained on may lie between 0 and 1, which not every loss takes."""
         return False
+
+    @property
+    def class_counts(self) -> ClassCounts | None:
+        """How often each class is present in the training data, which some losses weigh by; None if not known."""
+        return None
 
     @property
     @abc.abstractmethod

@@ -31,6 +31,7 @@ from mlic.datamodules.sources import reader_of
 from mlic.errors import ImageError, UsageError
 from mlic.labels import LabelTable
 from mlic.labels.classes import rare
+from mlic.labels.counts import ClassCounts, class_counts
 from mlic.labels.unknown import Unknown, check_unknown, resolved
 
 __all__ = ["ImageDataModule", "Source", "default_num_workers"]
@@ -152,6 +153,11 @@ class ImageDataModule(MultiLabelDataModule):
     def has_soft_labels(self) -> bool:
         """Whether training labels are soft, in the annotation file or because unknown ones are made so."""
         return self.table("train").is_soft
+
+    @property
+    def class_counts(self) -> ClassCounts:
+        """How often each class is present in the training samples."""
+        return class_counts(self.table("train"))
 
     def table(self, side: Literal["train", "val", "test"]) -> LabelTable:
         """Returns the samples of one side, aligned to `classes`; reads files when first asked for.

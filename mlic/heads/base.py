@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from mlic.parts import Part
 
-__all__ = ["Head"]
+__all__ = ["AttentionHead", "Head"]
 
 
 class Head(Part, nn.Module, abc.ABC):
@@ -16,3 +16,11 @@ class Head(Part, nn.Module, abc.ABC):
     @abc.abstractmethod
     def forward(self, feature_map: Float[Tensor, "batch features h w"]) -> Float[Tensor, "batch classes"]:
         """Returns the logits, for any height and width of the map."""
+
+
+class AttentionHead(Head):
+    """A head in which each class looks at some places more than at others, which is its explanation."""
+
+    @abc.abstractmethod
+    def attention(self, feature_map: Float[Tensor, "batch features h w"]) -> Float[Tensor, "batch classes h w"]:
+        """Returns how much of its attention each class gives to each place: 0 or more, and 1 in sum over the places."""

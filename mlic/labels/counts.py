@@ -1,13 +1,14 @@
 """Counts of a `LabelTable`: what a user wants to know about labels before a training."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int64
 
 from mlic.labels.table import LabelTable
 
-__all__ = ["Counts", "count", "labels_per_image", "meetings"]
+__all__ = ["ClassCounts", "Counts", "class_counts", "count", "labels_per_image", "meetings"]
 
 _BLOCK_PAIRS = 1 << 22
 
@@ -39,6 +40,31 @@ class Counts:
     support: dict[str, int]
     negatives: dict[str, int]
     soft_cells: int
+
+
+class ClassCounts(NamedTuple):
+    """How often each class is known to be present and absent, in the order of the classes.
+
+    Attributes:
+        positives: known positives of each class.
+        negatives: known negatives of each class.
+        samples: samples with at least one known label.
+    """
+
+    positives: list[int]
+    negatives: list[int]
+    samples: int
+
+
+def class_counts(table: LabelTable) -> ClassCounts:
+    """Counts the labels of each class: what some losses weigh by.
+
+    Example:
+        >>> from pathlib import Path
+        >>> class_counts(LabelTable.from_present(["a.jpg", "b.jpg"], ["cat", "dog"], [["cat"], None], root=Path()))
+        ClassCounts(positives=[1, 0], negatives=[0, 1], samples=1)
+    """
+    return ClassCounts(table.support().tolist(), table.negatives().tolist(), table.num_labelled)
 
 
 def count(table: LabelTable) -> Counts:

@@ -7,6 +7,8 @@ from jaxtyping import Bool, Float, Shaped
 from torch import Tensor, nn
 
 from mlic.errors import UsageError
+from mlic.labels.counts import ClassCounts
+from mlic.losses.processes import num_processes, summed
 from mlic.parts import Part
 
 __all__ = ["Loss", "Reduction"]
@@ -20,23 +22,38 @@ class Loss(Part, nn.Module):
     Attributes:
         takes_soft_labels: whether labels may lie between 0 and 1; a loss that says no is refused before a training with
             such labels begins.
+        decides_at_zero: whether the loss itself says that a class is present where its logit is above 0; thresholds are
+            not fitted then.
+        epoch: number of the epoch that is being trained, from 0; the classifier sets it.
 
     Args:
         reduction: how the cells become one number. `batchmean` sums over the classes and averages over the samples
             that have a known cell, so the gradient of a class does not shrink when classes are added; `mean` averages
             over all known cells; `sum` sums.
 
+    In training mode, samples and cells are counted over all processes of a distributed training, and the result is
+    multiplied by their number: the gradient that `DistributedDataParallel` makes, the average over the processes, is
+    then the one that a single process would have for all the samples.
+
     Raises:
         UsageError: if `reduction` is none of these.
     """
 
     takes_soft_labels: ClassVar[bool] = True
+    decides_at_zero: ClassVar[bool] = False
 
     def __init__(self, reduction: Reduction = "batchmean") -> None:
         super().__init__()
         if reduction not in get_args(Reduction):
             raise UsageError(f"reduction is '{reduction}'; expected one of {', '.join(get_args(Reduction))}")
         self.reduction = reduction
+        self.epoch = 0
+
+    def adapt(self, counts: ClassCounts) -> None:
+        """Learns how often each class is present in the training data; called before a training, and for a checkpoint.
+
+        Nothing is done here; a loss that weighs by frequency overrides it.
+        """
 
     def cells(
         self, logits: Float[Tensor, "batch classes"], labels: Float[Tensor, "batch classes"]
@@ -73,14 +90,17 @@ class Loss(Part, nn.Module):
         cells = self.cells(torch.where(known, logits.to(dtype), 0.0), torch.where(known, labels.to(dtype), 0.0))
         return self.reduce(torch.where(known, cells, 0.0), known)
 
-    def reduce(self, cells: Float[Tensor, "batch classes"], known: Bool[Tensor, "batch classes"]) -> Float[Tensor, ""]:
-        """Makes one number of the cells, as `reduction` says.
+    def reduce(self, terms: Float[Tensor, "batch ..."], known: Bool[Tensor, "batch classes"]) -> Float[Tensor, ""]:
+        """Makes one number of the terms, as `reduction` says.
 
         Args:
-            cells: the loss of each cell, 0 where it is unknown.
+            terms: the loss of each cell, 0 where it is unknown; or of each sample, 0 where none of its cells is known.
             known: which cells are known.
         """
+        total = terms.sum() * (num_processes() if self.training else 1)
         if self.reduction == "sum":
-            return cells.sum()
+            return total
         counted = known.sum() if self.reduction == "mean" else known.any(dim=1).sum()
-        return cells.sum() / counted.clamp(min=1)
+        if self.training:
+            counted = summed(counted)
+        return total / counted.clamp(min=1)
