@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+import json
 import logging
 import re
 from collections.abc import Iterable, Mapping
@@ -26,7 +27,12 @@ _PLACES: dict[str, Kind] = {
     "model.loss": "losses",
     "data": "datamodules",
 }
-_LIBRARIES = {"model.optimizer": "torch.optim", "model.lr_scheduler": "torch.optim.lr_scheduler"}
+_LIBRARIES = {
+    "model.optimizer": ("torch.optim",),
+    "model.lr_scheduler": ("mlic.schedules", "torch.optim.lr_scheduler"),
+    "trainer.callbacks": ("mlic.averaging", "mlic.unfreezing", "pytorch_lightning.callbacks"),
+}
+_LISTS = ("trainer.callbacks",)  # each word adds to what comes before it, so they stay in their order
 _SECTIONS = ("model", "data")
 _READER = re.compile(r"data\.(?:init_args\.)?(train|val|test)")
 _CLASS_PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
@@ -157,7 +163,9 @@ def settle(words: Iterable[str], base: Iterable[Mapping[str, Any]] = ()) -> tupl
         if option in ("-c", "--config"):
             config = merge(config, expand_names(read_yaml(following)))
         elif key.endswith(".help"):
-            left += [option, _class_for_help(key.removesuffix(".help"), following)]
+            left += [option, _class_named(key.removesuffix(".help"), following)]
+        elif key.removesuffix("+") in _LISTS:
+            left += [option, _spelt_out(key.removesuffix("+"), following)]
         else:
             named.append(_nested(key, _said(key, following)))
     for part in named:
@@ -167,6 +175,8 @@ def settle(words: Iterable[str], base: Iterable[Mapping[str, Any]] = ()) -> tupl
 
 def _names_part(key: str) -> bool:
     place = key.removesuffix(".help")
+    if place.removesuffix("+") in _LISTS:
+        return True
     return place in _PLACES or place in _LIBRARIES or place in _SECTIONS or _READER.fullmatch(place) is not None
 
 
@@ -193,17 +203,27 @@ def _nested(key: str, value: Any) -> Config:
     return dict(value)
 
 
-def _class_for_help(place: str, name: str) -> str:
+def _class_named(place: str, name: str) -> str:
     expanded = _expanded_part(place, name)
     return str(expanded["class_path"]) if isinstance(expanded, dict) else name
 
 
-def _mapping(text: str, where: str) -> Config:
+def _spelt_out(place: str, value: str) -> str:
+    if value.lstrip().startswith(("{", "[")):
+        return json.dumps(_expanded(_parsed(value, f"--{place}"), place))
+    return value if value == "null" else _class_named(place, value)
+
+
+def _parsed(text: str, where: str) -> Any:
     try:
-        content = yaml.load(text, Loader=_Loader)
+        return yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise UsageError(f"{where}{line}: not valid YAML: {error.problem}") from None
+
+
+def _mapping(text: str, where: str) -> Config:
+    content = _parsed(text, where)
     if not isinstance(content, dict):
         raise UsageError(f"{where}: found {type(content).__name__}, expected a mapping such as `model:` and `data:`")
     return content
@@ -245,12 +265,14 @@ def _class_path_at(place: str, name: str, certain: bool = False) -> Config | Non
 def _library_class(place: str, name: str) -> str:
     if "." in name:
         return name
-    library = resolve(_LIBRARIES[place])
-    if inspect.isclass(getattr(library, name, None)):
-        return f"{_LIBRARIES[place]}.{name}"
-    classes = [known for known, value in vars(library).items() if inspect.isclass(value) and not known.startswith("_")]
+    known: list[str] = []
+    for library in _LIBRARIES[place]:
+        module = resolve(library)
+        known += [public for public in module.__all__ if inspect.isclass(getattr(module, public))]
+        if name in known:
+            return f"{library}.{name}"
     raise UsageError(
-        f"{place} is '{name}', which {_LIBRARIES[place]} does not have{did_you_mean(name, classes)}; "
+        f"{place} is '{name}', which {' and '.join(_LIBRARIES[place])} does not have{did_you_mean(name, known)}; "
         "for a class from elsewhere write its full path"
     )
 

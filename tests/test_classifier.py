@@ -147,3 +147,111 @@ def test_labels_are_hard_unless_a_datamodule_says_otherwise():
         classes = ("a", "b", "c")
 
     assert not HardData().has_soft_labels
+
+
+class Two(Mean):
+    """Two layers whose depths it tells."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1)
+
+    def depths(self) -> dict[str, int]:
+        return {name: ("first", "second").index(name.split(".")[0]) for name, _ in self.named_parameters()}
+
+
+def rates_of(model: MultiLabelClassifier) -> dict[str, float]:
+    model.trainer = pl.Trainer(max_epochs=1, accelerator="cpu", logger=False)
+    found = model.configure_optimizers()
+    optimizer = found if isinstance(found, torch.optim.Optimizer) else found["optimizer"]
+    rate_of = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    return {name: rate_of[id(p)] for name, p in model.named_parameters()}
+
+
+def test_each_layer_learns_slower_than_the_next_and_the_head_faster():
+    model = MultiLabelClassifier(["a"], backbone=Two, layer_decay=0.5, head_lr_multiplier=10.0)
+    found = rates_of(model)
+    expected = {"backbone.first": 0.25, "backbone.second": 0.5, "head.linear": 10.0}
+    for name, rate in found.items():
+        assert rate == pytest.approx(1e-3 * expected[name.rpartition(".")[0]])
+
+
+def test_layer_decay_is_refused_where_the_backbone_does_not_know_its_layers():
+    class Silent(Two):
+        depths = Backbone.depths
+
+    model = MultiLabelClassifier(["a"], backbone=Silent, layer_decay=0.5)
+    with pytest.raises(UsageError, match="Silent does not tell how deep its layers lie"):
+        model.configure_optimizers()
+
+
+def test_layer_decay_is_nothing_to_a_frozen_backbone():
+    def frozen() -> Mean:
+        backbone = Mean(batch_norm=True)
+        backbone.freeze()
+        return backbone
+
+    assert len(MultiLabelClassifier(["a"], backbone=frozen, layer_decay=0.5).configure_optimizers().param_groups) == 2
+
+
+def test_biases_and_norms_do_not_decay():
+    model = MultiLabelClassifier(["a"], backbone=lambda: Mean(batch_norm=True))
+    decay_of = {id(p): g["weight_decay"] for g in model.configure_optimizers().param_groups for p in g["params"]}
+    decayed = {name for name, p in model.named_parameters() if decay_of[id(p)] > 0}
+    assert decayed == {"head.linear.weight"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"layer_decay": 0.0}, "layer_decay is 0.0"),
+        ({"layer_decay": 1.5}, "layer_decay is 1.5"),
+        ({"head_lr_multiplier": 0.0}, "head_lr_multiplier is 0.0"),
+    ],
+)
+def test_multipliers_out_of_range_are_refused(arguments, message):
+    with pytest.raises(UsageError, match=message):
+        MultiLabelClassifier(["a"], backbone=Mean, **arguments)
+
+
+class Counting(BCELoss):
+    """Notes what it is told."""
+
+    def adapt(self, counts) -> None:
+        self.counts = counts
+
+
+class CountedData(MultiLabelDataModule):
+    classes = ("a", "b", "c")
+
+    @property
+    def class_counts(self):
+        from mlic.labels.counts import ClassCounts
+
+        return ClassCounts([4, 0, 1], [0, 4, 3], 4)
+
+    def train_dataloader(self):
+        return torch.utils.data.DataLoader([batch()], batch_size=None)
+
+
+def test_the_loss_knows_the_epoch_and_the_counts_which_the_checkpoint_brings_back(tmp_path):
+    epochs = []
+
+    class Watching(pl.Callback):
+        def on_train_batch_start(self, trainer, pl_module, *_):
+            epochs.append(pl_module.loss.epoch)
+
+    model = classifier(loss=Counting)
+    trainer = pl.Trainer(
+        max_epochs=2, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+        callbacks=[Watching()],
+    )  # fmt: skip
+    trainer.fit(model, datamodule=CountedData())
+    assert epochs == [0, 1]
+    assert model.loss.counts == CountedData().class_counts
+    checkpoint: dict = {"state_dict": model.state_dict()}
+    model.on_save_checkpoint(checkpoint)
+    torch.save(checkpoint, tmp_path / "c.ckpt")
+    read_checkpoint(tmp_path / "c.ckpt")
+    again = MultiLabelClassifier.from_checkpoint(tmp_path / "c.ckpt")
+    assert again.loss.counts == CountedData().class_counts == again.class_counts

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from mlic.errors import UsageError
 from mlic.parts import Part
 
 __all__ = ["Backbone"]
@@ -46,6 +47,23 @@ class Backbone(Part, nn.Module, abc.ABC):
     def train(self: BackboneType, mode: bool = True) -> BackboneType:
         """Switches to training mode, except that a frozen backbone stays in evaluation mode."""
         return super().train(mode and not self.frozen)
+
+    def depths(self) -> dict[str, int]:
+        """Returns how deep each parameter lies: 0 is nearest to the image; one number more is one layer further.
+
+        Asked by `layer_decay` and by gradual unfreezing. The names are those of `named_parameters()`.
+
+        Raises:
+            UsageError: if the backbone does not tell.
+        """
+        raise UsageError(
+            f"{type(self).__name__} does not tell how deep its layers lie, which layer_decay and gradual unfreezing "
+            "have to know; do without them, or define depths() in it"
+        )
+
+    def undecayed(self) -> set[str]:
+        """Returns the parameters that weight decay should leave alone, besides all biases and norms."""
+        return set()
 
     @classmethod
     def without_weights(cls, init_args: Mapping[str, Any]) -> dict[str, Any]:

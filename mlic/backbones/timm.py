@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float
 from timm.layers.classifier import ClNormMlpClassifierHead, NormMlpClassifierHead
 from timm.layers.patch_embed import PatchEmbed
-from torch import Tensor, nn
+from timm.models import group_parameters
+from torch import Tensor
 
 from mlic.backbones.base import Backbone
 from mlic.backbones.weights import Weights, download_error, load_strictly, read_state_dict, require_download
@@ -63,7 +64,7 @@ class TimmBackbone(Backbone):
         self.mean = _triple(survey.pretrained_cfg["mean"])
         self.std = _triple(survey.pretrained_cfg["std"])
         self._layout = survey.layout
-        self.network: nn.Module = _weighted(name, survey, weights)
+        self.network: Any = _weighted(name, survey, weights)
         for parameter_name, parameter in self.network.named_parameters():
             if parameter_name in survey.unused:
                 # DistributedDataParallel waits for the gradient of every parameter that asks for one.
@@ -75,6 +76,18 @@ class TimmBackbone(Backbone):
     def without_weights(cls, init_args: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the same arguments with `weights` none."""
         return {**init_args, "weights": "none"}
+
+    def depths(self) -> dict[str, int]:
+        """Returns the depths as timm's model groups its own layers."""
+        if not hasattr(self.network, "group_matcher"):
+            return super().depths()
+        found = group_parameters(self.network, self.network.group_matcher(coarse=False), reverse=True)
+        return {f"network.{name}": depth for name, depth in found.items()}
+
+    def undecayed(self) -> set[str]:
+        """Returns what timm's model names: position embeddings and the like."""
+        named = self.network.no_weight_decay() if hasattr(self.network, "no_weight_decay") else ()
+        return {f"network.{name}" for name in named}
 
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch features h w"]:
         """Returns the feature map of `images`, which are normalised with `mean` and `std`."""
