@@ -29,6 +29,7 @@ from mlic.parameters import multiply_rates, parameter_groups
 from mlic.parts import class_of, rebuild, spec
 from mlic.schedules import Schedule
 from mlic.thresholds import fit_thresholds
+from mlic.views import TTA, check_tta, scaled_sides, views
 
 __all__ = ["MultiLabelClassifier", "read_checkpoint"]
 
@@ -59,6 +60,8 @@ class MultiLabelClassifier(pl.LightningModule):
         head_lr_multiplier: how many times the optimizer's learning rate the head has, above 0.
         layer_decay: by what the learning rate is multiplied from each layer of the backbone to the one before it, above
             0 and at most 1 (Clark et al. 2020, arXiv:2003.10555; 0.65 to 0.8 are usual for vision transformers).
+        tta: test-time augmentation: over which views of an image its logits are averaged in validation, test and
+            prediction, as `mlic.views.views` says; kept in the checkpoint.
 
     Raises:
         UsageError: if a number is out of its range.
@@ -87,6 +90,7 @@ class MultiLabelClassifier(pl.LightningModule):
         lr_scheduler_interval: Literal["epoch", "step"] = "epoch",
         head_lr_multiplier: float = 1.0,
         layer_decay: float = 1.0,
+        tta: TTA = "none",
     ) -> None:
         super().__init__()
         if not 0 < head_lr_multiplier < math.inf:
@@ -109,6 +113,8 @@ class MultiLabelClassifier(pl.LightningModule):
         self.register_buffer("_std", torch.tensor(self.backbone.std).view(1, 3, 1, 1), persistent=False)
         self.collected = nn.ModuleDict({side: MultiLabelMetrics(len(self.classes)) for side in ("val", "test")})
         self.evaluated: dict[Side, Rows] = {}
+        self.tta: TTA
+        self.use_tta(tta)
 
     @classmethod
     def from_checkpoint(cls: type[ClassifierType], path: str | Path) -> ClassifierType:
@@ -126,6 +132,7 @@ class MultiLabelClassifier(pl.LightningModule):
             backbone=lambda: rebuild({**parts["backbone"], "init_args": arguments}, Backbone),
             head=lambda *sizes: rebuild(parts["head"], Head, *sizes),
             loss=lambda: rebuild(parts["loss"], Loss),
+            tta=parts.get("tta", "none"),
         )
         card_size = card["preprocessing"]["image_size"]
         if classifier.backbone.image_size != card_size:
@@ -146,6 +153,22 @@ class MultiLabelClassifier(pl.LightningModule):
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.backbone.frozen):
             feature_map = self.backbone(normalised.contiguous(memory_format=torch.channels_last))
         return cast(Tensor, self.head(feature_map)).float()
+
+    def averaged(self, images: UInt8[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch classes"]:
+        """Returns the logits of images, averaged over the views that `tta` names."""
+        return torch.stack([self(view) for view in views(images, self.tta)]).mean(dim=0)
+
+    def use_tta(self, tta: TTA) -> None:
+        """Chooses the views that evaluation and prediction average over.
+
+        Raises:
+            UsageError: if there are no such views, or the backbone does not take images of their sizes.
+        """
+        check_tta(tta)
+        if tta == "multi_scale":
+            for side in scaled_sides(self.backbone.image_size):
+                self._require_side(side)
+        self.tta = tta
 
     def setup(self, stage: str) -> None:
         """Agrees with the datamodule on the classes, the image size and the kind of labels.
@@ -213,7 +236,7 @@ class MultiLabelClassifier(pl.LightningModule):
         """Returns the scores of a batch, 0 to 1."""
         if len(batch.index) == 0:
             return torch.empty(0, len(self.classes))
-        return torch.sigmoid(self(batch.images))
+        return torch.sigmoid(self.averaged(batch.images))
 
     def on_validation_epoch_end(self) -> None:
         """Logs the metrics; during `fit` it fits the thresholds first."""
@@ -267,6 +290,19 @@ class MultiLabelClassifier(pl.LightningModule):
         described = {"scheduler": scheduler, "interval": self._lr_scheduler_interval, "monitor": monitor}
         return cast(OptimizerLRScheduler, {"optimizer": optimizer, "lr_scheduler": described})
 
+    def _require_side(self, side: int) -> None:
+        training = self.backbone.training
+        try:
+            with torch.no_grad():
+                self.backbone.eval()(self._mean.new_zeros(1, 3, side, side))
+        except Exception as error:  # a network that does not take a size says so by errors of every kind
+            raise UsageError(
+                f"tta multi_scale shows images of {side} pixels, which {type(self.backbone).__name__} does not take "
+                f"({type(error).__name__}); take flip or ten_crop"
+            ) from error
+        finally:
+            self.backbone.train(training)
+
     def _parameter_groups(self) -> list[dict[str, Any]]:
         depths = self.backbone.depths() if self._layer_decay < 1 and not self.backbone.frozen else {}
         layers = 1 + max(depths.values(), default=0)
@@ -303,6 +339,7 @@ class MultiLabelClassifier(pl.LightningModule):
                 "backbone": spec(self.backbone),
                 "head": spec(self.head, given=2),
                 "loss": spec(self.loss),
+                "tta": self.tta,
             },
             "preprocessing": {
                 "resize": "squash",
@@ -328,7 +365,7 @@ class MultiLabelClassifier(pl.LightningModule):
 
     def _collect(self, side: Side, batch: Batch) -> None:
         if len(batch.index):
-            self._rows_of(side).update(self(batch.images), batch.labels, batch.index)
+            self._rows_of(side).update(self.averaged(batch.images), batch.labels, batch.index)
 
     def _gathered(self, side: Side) -> Rows:
         """Brings the rows of all processes together; each of them has to call it."""

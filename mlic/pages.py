@@ -64,6 +64,8 @@ data; whatever is given here wins.
 
 {_TRAINING_TO_FORMAT}
 more:
+  --model.tta flip|multi_scale|ten_crop
+                                 average over several views of each image
   --config FILE                  a configuration that wins over the checkpoint's
   --trainer.devices N, --trainer.accelerator cpu ...
   --print_config                 the whole configuration
@@ -82,6 +84,7 @@ image that cannot be read. PATH is an image, a folder, a pattern, or a .txt file
   --output FILE                  .csv or .jsonl; by default CSV to stdout, with --json JSON lines
   --batch_size N                 images a step and device; by default 32
   --num_workers N                processes that decode; by default half of the cores
+  --tta flip|multi_scale|ten_crop  average over several views of each image
   --config FILE                  a file with any of these options
   --trainer.devices N, --trainer.accelerator cpu ...: everything of Lightning's Trainer
   --help-all                     every option

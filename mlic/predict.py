@@ -22,6 +22,7 @@ from mlic.errors import UsageError, did_you_mean
 from mlic.labels import LabelTable
 from mlic.suffixes import IMAGE_SUFFIXES
 from mlic.thresholds import decide
+from mlic.views import TTA
 
 __all__ = ["CsvWriter", "JsonlWriter", "Prediction", "Predictor", "Writable", "find_images"]
 
@@ -58,6 +59,7 @@ class Predictor:
         checkpoint: a path, or a classifier that is already there.
         batch_size: images a step and device.
         num_workers: processes that decode; by default half of the cores, at most 8.
+        tta: over which views of an image its scores are averaged; by default the checkpoint's.
         trainer: runs the model; by default on whatever accelerator there is. Its callbacks stay as they are.
 
     Example:
@@ -70,6 +72,7 @@ class Predictor:
         *,
         batch_size: int = 32,
         num_workers: int | None = None,
+        tta: TTA | None = None,
         trainer: pl.Trainer | None = None,
     ) -> None:
         self.classifier: MultiLabelClassifier = (
@@ -77,6 +80,8 @@ class Predictor:
             if isinstance(checkpoint, MultiLabelClassifier)
             else MultiLabelClassifier.from_checkpoint(checkpoint)
         )
+        if tta is not None:
+            self.classifier.use_tta(tta)
         if batch_size < 1:
             raise UsageError(f"batch_size is {batch_size}; expected 1 or more")
         self.batch_size = batch_size

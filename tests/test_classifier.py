@@ -255,3 +255,40 @@ def test_the_loss_knows_the_epoch_and_the_counts_which_the_checkpoint_brings_bac
     read_checkpoint(tmp_path / "c.ckpt")
     again = MultiLabelClassifier.from_checkpoint(tmp_path / "c.ckpt")
     assert again.loss.counts == CountedData().class_counts == again.class_counts
+
+
+class Leftmost(LinearHead):
+    """Answers with the first pixel of each channel, so that a mirrored image has other logits."""
+
+    def forward(self, feature_map: Float[Tensor, "batch features h w"]) -> Float[Tensor, "batch classes"]:
+        return feature_map[:, :, 0, 0] + 0 * self.linear.bias
+
+
+def test_evaluation_averages_the_logits_of_the_views_and_training_does_not():
+    model = classifier(head=Leftmost, tta="flip").eval()
+    images = torch.zeros(1, 3, 4, 4, dtype=torch.uint8)
+    images[..., -1] = 255
+    one, other = model(images), model(images.flip(-1))
+    assert not torch.equal(one, other)
+    torch.testing.assert_close(model.averaged(images), (one + other) / 2)
+    seen = batch(1)._replace(images=images)
+    torch.testing.assert_close(model.predict_step(seen, 0), torch.sigmoid((one + other) / 2))
+
+
+def test_a_backbone_that_takes_one_size_only_refuses_other_scales():
+    class Fixed(Mean):
+        def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch features h w"]:
+            if images.shape[-1] != 4:
+                raise ValueError("4 pixels only")
+            return images
+
+    with pytest.raises(UsageError, match="32 pixels, which Fixed does not take"):
+        MultiLabelClassifier(["a"], backbone=Fixed, tta="multi_scale")
+    assert MultiLabelClassifier(["a"], backbone=Mean, tta="multi_scale").averaged(batch().images).shape == (4, 1)
+
+
+def test_the_views_travel_with_the_checkpoint(tmp_path):
+    checkpoint: dict = {"state_dict": classifier(tta="flip").state_dict()}
+    classifier(tta="flip").on_save_checkpoint(checkpoint)
+    torch.save(checkpoint, tmp_path / "c.ckpt")
+    assert MultiLabelClassifier.from_checkpoint(tmp_path / "c.ckpt").tta == "flip"

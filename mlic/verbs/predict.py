@@ -14,6 +14,7 @@ from mlic.configuration import read_yaml
 from mlic.errors import UsageError
 from mlic.predict import CsvWriter, JsonlWriter, Predictor, Writable, find_images
 from mlic.progress import quietly
+from mlic.views import TTA
 
 __all__ = ["run"]
 
@@ -33,7 +34,11 @@ def run(arguments: list[str], as_json: bool) -> None:
     with quietly():
         trainer: pl.Trainer = parser.instantiate(config).trainer
         predictor = Predictor(
-            config.ckpt_path, batch_size=config.batch_size, num_workers=config.num_workers, trainer=trainer
+            config.ckpt_path,
+            batch_size=config.batch_size,
+            num_workers=config.num_workers,
+            tta=config.tta,
+            trainer=trainer,
         )
         # Only the first process writes; the others must not even open the file.
         with _opened(output, stdout) if trainer.is_global_zero else contextlib.nullcontext(io.StringIO()) as stream:
@@ -55,6 +60,7 @@ def _parser() -> ArgumentParser:
     parser.add_argument("--output", type=Path | None, help="a .csv or .jsonl file; by default CSV to stdout")
     parser.add_argument("--batch_size", type=int, default=32, help="images a step and device")
     parser.add_argument("--num_workers", type=int | None, help="processes that decode; by default half of the cores")
+    parser.add_argument("--tta", type=TTA | None, help="views to average over; by default the checkpoint's")
     parser.add_class_arguments(pl.Trainer, "trainer", instantiate=True)
     quiet = ("logger", "enable_checkpointing", "enable_model_summary")
     parser.set_defaults({f"trainer.{name}": False for name in quiet})
