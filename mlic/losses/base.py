@@ -1,9 +1,10 @@
 """`Loss`: logits and labels to one number, with unknown cells left out."""
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal, get_args
 
 import torch
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Bool, Float, Int64, Shaped
 from torch import Tensor, nn
 
 from mlic.errors import UsageError
@@ -25,6 +26,7 @@ class Loss(Part, nn.Module):
         decides_at_zero: whether the loss itself says that a class is present where its logit is above 0; thresholds are
             not fitted then.
         epoch: number of the epoch that is being trained, from 0; the classifier sets it.
+        index: the row of each sample of the batch in the training data; the classifier sets it. None outside a training.
 
     Args:
         reduction: how the cells become one number. `batchmean` sums over the classes and averages over the samples
@@ -48,12 +50,23 @@ class Loss(Part, nn.Module):
             raise UsageError(f"reduction is '{reduction}'; expected one of {', '.join(get_args(Reduction))}")
         self.reduction = reduction
         self.epoch = 0
+        self.index: Int64[Tensor, " batch"] | None = None
 
     def adapt(self, counts: ClassCounts) -> None:
         """Learns how often each class is present in the training data; called before a training, and for a checkpoint.
 
         Nothing is done here; a loss that weighs by frequency overrides it.
         """
+
+    def memory(self) -> dict[str, Tensor]:
+        """Returns what a training that goes on from a checkpoint has to know of the one before; here nothing.
+
+        It has to be the same on all processes, since one of them writes the checkpoint.
+        """
+        return {}
+
+    def remember(self, memory: Mapping[str, Tensor]) -> None:
+        """Takes what `memory` returned, or nothing at the start of a training."""
 
     def cells(
         self, logits: Float[Tensor, "batch classes"], labels: Float[Tensor, "batch classes"]
@@ -81,14 +94,25 @@ class Loss(Part, nn.Module):
         Raises:
             UsageError: if the two have different shapes.
         """
+        logits, labels, known = self.masked(logits, labels)
+        # Masked before the arithmetic as well as after it: 0 times an infinite gradient would be NaN.
+        return self.reduce(torch.where(known, self.cells(logits, labels), 0.0), known)
+
+    @staticmethod
+    def masked(
+        logits: Float[Tensor, "batch classes"], labels: Shaped[Tensor, "rows columns"]
+    ) -> tuple[Float[Tensor, "batch classes"], Float[Tensor, "batch classes"], Bool[Tensor, "batch classes"]]:
+        """Returns logits and labels of at least float32, both 0 where the label is unknown, and which are known.
+
+        Raises:
+            UsageError: if the two have different shapes.
+        """
         if logits.shape != labels.shape:
             raise UsageError(f"logits have the shape {tuple(logits.shape)} and labels {tuple(labels.shape)}")
         # Only -1 is unknown, so that a label that is not a number shows in the loss and is not silently left out.
         known = labels != -1
         dtype = torch.promote_types(logits.dtype, torch.float32)
-        # Masked before the arithmetic as well as after it: 0 times an infinite gradient would be NaN.
-        cells = self.cells(torch.where(known, logits.to(dtype), 0.0), torch.where(known, labels.to(dtype), 0.0))
-        return self.reduce(torch.where(known, cells, 0.0), known)
+        return torch.where(known, logits.to(dtype), 0.0), torch.where(known, labels.to(dtype), 0.0), known
 
     def reduce(self, terms: Float[Tensor, "batch ..."], known: Bool[Tensor, "batch classes"]) -> Float[Tensor, ""]:
         """Makes one number of the terms, as `reduction` says.
