@@ -8,17 +8,51 @@ from torch import nn
 
 from mlic import parts
 from mlic.errors import UsageError
-from mlic.losses import AsymmetricLoss, BCELoss, FocalLoss, Loss
+from mlic.labels.counts import ClassCounts
+from mlic.losses import (
+    AsymmetricLoss,
+    BCELoss,
+    DistributionBalancedLoss,
+    FocalLoss,
+    HillLoss,
+    Loss,
+    Poly1Loss,
+    SPLCLoss,
+)
+
+
+def counted(loss):
+    """Gives a loss that needs counts the same ones for each class, however many there are."""
+    loss.register_forward_pre_hook(lambda loss, inputs: loss.adapt(equal_counts(inputs[0].shape[1])))
+    return loss
+
+
+def equal_counts(classes):
+    return ClassCounts(positives=[3] * classes, negatives=[17] * classes, samples=20)
+
 
 MAKERS = {
     "bce": BCELoss,
     "bce weighted": lambda **kw: BCELoss(pos_weight=3.0, **kw),
+    "bce balanced": lambda **kw: counted(BCELoss(pos_weight="balanced", **kw)),
+    "bce smoothed": lambda **kw: BCELoss(label_smoothing=0.1, **kw),
     "focal": FocalLoss,
     "focal steep": lambda **kw: FocalLoss(alpha=-1.0, gamma=0.5, **kw),
     "asymmetric": AsymmetricLoss,
     "asymmetric detached": lambda **kw: AsymmetricLoss(detach_weight=True, **kw),
     "asymmetric unclipped": lambda **kw: AsymmetricLoss(clip=0.0, gamma_neg=0.5, gamma_pos=0.5, **kw),
+    "poly1": Poly1Loss,
+    "poly1 without first term": lambda **kw: Poly1Loss(epsilon=-1.0, **kw),
+    "hill": HillLoss,
+    "hill steep": lambda **kw: HillLoss(lamb=1.0, gamma=0.5, **kw),
+    "splc": SPLCLoss,
+    "splc correcting": lambda **kw: SPLCLoss(start_epoch=0, **kw),
+    "distribution balanced": lambda **kw: counted(DistributionBalancedLoss(**kw)),
+    "distribution balanced without focus": lambda **kw: counted(DistributionBalancedLoss(gamma=0.0, **kw)),
 }
+# Here what a cell costs depends on the other labels of its sample.
+OVER_ROWS = {"distribution balanced", "distribution balanced without focus"}
+SOFT = [name for name, make in MAKERS.items() if make().takes_soft_labels]
 REDUCTIONS = ("batchmean", "mean", "sum")
 
 
@@ -85,7 +119,9 @@ def test_batchmean_divides_the_sum_by_samples_and_mean_by_known_cells(make):
     torch.testing.assert_close(make(reduction="mean")(logits, labels), total / known.sum())
 
 
-def test_adding_classes_does_not_change_the_gradient_of_a_class(make):
+@pytest.mark.parametrize("name", [name for name in MAKERS if name not in OVER_ROWS])
+def test_adding_classes_does_not_change_the_gradient_of_a_class(name):
+    make = MAKERS[name]
     logits, labels = table()
     labels[:, 0] = 1  # so that no sample becomes known by the new classes
     more, more_labels = table(seed=1)
@@ -146,9 +182,10 @@ def test_whole_soft_labels_are_hard_labels(make):
     assert torch.equal(make()(logits, labels), make()(logits, labels.double()))
 
 
-def test_soft_labels_have_a_finite_loss_and_gradient(make):
+@pytest.mark.parametrize("name", SOFT)
+def test_soft_labels_have_a_finite_loss_and_gradient(name):
     logits = torch.tensor([[-20.0, -1.0, 0.0, 1.0, 20.0]], dtype=torch.float64, requires_grad=True)
-    total = make()(logits, torch.tensor([[0.5, 0.0, 0.25, 1.0, 0.5]], dtype=torch.float64))
+    total = MAKERS[name]()(logits, torch.tensor([[0.5, 0.0, 0.25, 1.0, 0.5]], dtype=torch.float64))
     assert total > 0
     assert torch.autograd.grad(total, logits)[0].isfinite().all()
 
@@ -157,27 +194,34 @@ def test_a_label_that_is_not_a_number_is_not_taken_for_unknown(make):
     assert make()(torch.zeros(1, 2), torch.tensor([[float("nan"), 1.0]])).isnan()
 
 
-@pytest.mark.parametrize("loss", [BCELoss, FocalLoss, AsymmetricLoss])
-def test_labels_of_another_shape_are_refused(loss):
+def test_labels_of_another_shape_are_refused(make):
+    loss = make()
     # Past the checker of shapes, which runs in tests only.
-    forward = getattr(loss.forward, "__wrapped__", loss.forward)
+    forward = getattr(type(loss).forward, "__wrapped__", type(loss).forward)
     with pytest.raises(UsageError, match=r"\(2, 3\).*\(2, 1\)"):
-        forward(loss(), torch.zeros(2, 3), torch.zeros(2, 1))
+        forward(loss, torch.zeros(2, 3), torch.zeros(2, 1))
 
 
 @pytest.mark.parametrize(
     "loss",
     [
         BCELoss(pos_weight=[1.0, 2.0, 3.0, 4.0]),
-        BCELoss(2.0, "mean"),
+        BCELoss(2.0, label_smoothing=0.1, reduction="mean"),
+        BCELoss("balanced", max_pos_weight=5.0),
         FocalLoss(gamma=1.0, alpha=-1.0),
         AsymmetricLoss(clip=0.1, detach_weight=True, reduction="sum"),
+        Poly1Loss(-0.5, "mean"),
+        HillLoss(lamb=1.2, margin=0.5, gamma=1.0),
+        SPLCLoss(tau=0.7, start_epoch=0),
+        DistributionBalancedLoss(map_mu=0.3, neg_scale=5.0),
     ],
     ids=lambda loss: type(loss).__name__,
 )
 def test_a_loss_is_rebuilt_from_its_spec(loss):
     logits, labels = table()
     again = parts.rebuild(parts.spec(loss), Loss)
+    for each in (loss, again):
+        each.adapt(ClassCounts(positives=[9, 1, 3, 0], negatives=[1, 9, 7, 10], samples=10))
     assert type(again) is type(loss)
     assert torch.equal(again(logits, labels), loss(logits, labels))
 
@@ -216,11 +260,11 @@ def test_an_unknown_reduction_is_refused():
         init(Loss(), "avg")
 
 
-@pytest.mark.parametrize("loss", [BCELoss, FocalLoss, AsymmetricLoss])
-def test_a_soft_label_of_0_or_1_costs_what_a_hard_one_does_and_one_between_is_known(loss):
+@pytest.mark.parametrize("name", SOFT)
+def test_a_soft_label_of_0_or_1_costs_what_a_hard_one_does_and_one_between_is_known(name):
+    loss = MAKERS[name]
     logits = torch.tensor([[1.5, -0.5, 2.0]])
     hard, soft = torch.tensor([[1, 0, -1]], dtype=torch.int8), torch.tensor([[1.0, 0.0, -1.0]])
-    assert loss.takes_soft_labels
     assert torch.equal(loss()(logits, hard), loss()(logits, soft))
     between = loss()(logits, torch.tensor([[-1.0, -1.0, 0.25]]))
     assert torch.isfinite(between)
