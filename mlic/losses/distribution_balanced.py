@@ -103,7 +103,7 @@ class DistributionBalancedLoss(Loss):
                 "class_counts, or call adapt(ClassCounts(...)) before"
             )
         rarity = self._rarity.like(logits)
-        # Infinite for a sample without a present class, where map_beta = 0 would make a NaN of it: the largest number instead.
+        # Infinite for a sample without a present class; the largest number instead, as map_beta may be 0.
         ratio = (rarity / (labels * rarity).sum(dim=1, keepdim=True)).clamp(max=torch.finfo(logits.dtype).max)
         weight = self.balance * (self.map_alpha + torch.sigmoid(self.map_beta * (ratio - self.map_mu)))
         lowered = logits - self._bias.like(logits)
