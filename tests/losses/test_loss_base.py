@@ -18,6 +18,8 @@ from mlic.losses import (
     Loss,
     Poly1Loss,
     SPLCLoss,
+    TwoWayLoss,
+    ZLPRLoss,
 )
 
 
@@ -49,9 +51,13 @@ MAKERS = {
     "splc correcting": lambda **kw: SPLCLoss(start_epoch=0, **kw),
     "distribution balanced": lambda **kw: counted(DistributionBalancedLoss(**kw)),
     "distribution balanced without focus": lambda **kw: counted(DistributionBalancedLoss(gamma=0.0, **kw)),
+    "two way": TwoWayLoss,
+    "zlpr": ZLPRLoss,
 }
 # Here what a cell costs depends on the other labels of its sample.
-OVER_ROWS = {"distribution balanced", "distribution balanced without focus"}
+OVER_ROWS = {"distribution balanced", "distribution balanced without focus", "two way", "zlpr"}
+# Not so in two_way, whose terms are of rows and columns: a cell alone, or a label that is no number, has no side.
+OF_CELLS = [name for name in MAKERS if name != "two way"]
 SOFT = [name for name, make in MAKERS.items() if make().takes_soft_labels]
 REDUCTIONS = ("batchmean", "mean", "sum")
 
@@ -110,13 +116,14 @@ def test_a_batch_without_a_known_cell_gives_0_and_a_gradient_of_0(make, reductio
     assert torch.equal(torch.autograd.grad(total, logits)[0], torch.zeros(samples, 4))
 
 
-def test_batchmean_divides_the_sum_by_samples_and_mean_by_known_cells(make):
+@pytest.mark.parametrize("name", OF_CELLS)
+def test_batchmean_divides_the_sum_by_samples_and_mean_by_known_cells(name):
     logits, labels = table()
     labels[2] = -1
     known = labels != -1
-    total = make(reduction="sum")(logits, labels)
-    torch.testing.assert_close(make()(logits, labels), total / known.any(dim=1).sum())
-    torch.testing.assert_close(make(reduction="mean")(logits, labels), total / known.sum())
+    total = MAKERS[name](reduction="sum")(logits, labels)
+    torch.testing.assert_close(MAKERS[name]()(logits, labels), total / known.any(dim=1).sum())
+    torch.testing.assert_close(MAKERS[name](reduction="mean")(logits, labels), total / known.sum())
 
 
 @pytest.mark.parametrize("name", [name for name in MAKERS if name not in OVER_ROWS])
@@ -156,9 +163,10 @@ def test_value_and_gradient_are_finite_at_extreme_logits(make, dtype):
     assert torch.autograd.grad(total, logits)[0].isfinite().all()
 
 
-def test_a_present_class_with_a_hopeless_logit_still_has_a_gradient(make):
+@pytest.mark.parametrize("name", OF_CELLS)
+def test_a_present_class_with_a_hopeless_logit_still_has_a_gradient(name):
     logits = torch.full((1, 1), -1e4, requires_grad=True)
-    assert gradient(make(), logits, torch.ones(1, 1, dtype=torch.int8)).item() < -0.2
+    assert gradient(MAKERS[name](), logits, torch.ones(1, 1, dtype=torch.int8)).item() < -0.2
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
@@ -190,8 +198,9 @@ def test_soft_labels_have_a_finite_loss_and_gradient(name):
     assert torch.autograd.grad(total, logits)[0].isfinite().all()
 
 
-def test_a_label_that_is_not_a_number_is_not_taken_for_unknown(make):
-    assert make()(torch.zeros(1, 2), torch.tensor([[float("nan"), 1.0]])).isnan()
+@pytest.mark.parametrize("name", OF_CELLS)
+def test_a_label_that_is_not_a_number_is_not_taken_for_unknown(name):
+    assert MAKERS[name]()(torch.zeros(1, 2), torch.tensor([[float("nan"), 1.0]])).isnan()
 
 
 def test_labels_of_another_shape_are_refused(make):
