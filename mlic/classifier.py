@@ -176,6 +176,8 @@ class MultiLabelClassifier(pl.LightningModule):
         Raises:
             UsageError: if they differ, or if soft labels are to be learnt by a loss that does not take them.
         """
+        if stage == "fit":
+            self.loss.remember({})  # a checkpoint that is resumed is loaded after this
         data = getattr(self.trainer, "datamodule", None)
         if not isinstance(data, MultiLabelDataModule):
             return
@@ -205,6 +207,7 @@ class MultiLabelClassifier(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Float[Tensor, ""]:
         """Returns the loss of a batch."""
+        self.loss.index = batch.index
         if len(batch.index) == 0:
             # Every image was unreadable and skipped. A zero that every parameter has part in keeps DDP in step, and a
             # loss of no samples keeps its sums over the processes in step.
@@ -335,6 +338,7 @@ class MultiLabelClassifier(pl.LightningModule):
             "version": mlic.__version__,
             "classes": list(self.classes),
             "class_counts": None if self.class_counts is None else self.class_counts._asdict(),
+            "loss_memory": self.loss.memory(),
             "model": {
                 "backbone": spec(self.backbone),
                 "head": spec(self.head, given=2),
@@ -350,7 +354,8 @@ class MultiLabelClassifier(pl.LightningModule):
         }
 
     def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
-        """Tells the loss how often each class was present in the training data."""
+        """Tells the loss how often each class was present in the training data, and what it has to remember."""
+        self.loss.remember(checkpoint.get("mlic", {}).get("loss_memory", {}))
         counts = checkpoint.get("mlic", {}).get("class_counts")
         # A training that is resumed has counted its own data.
         if counts is not None and self.class_counts is None:
