@@ -126,11 +126,12 @@ class MultiLabelClassifier(pl.LightningModule):
         checkpoint = read_checkpoint(path)
         card = checkpoint["mlic"]
         parts = card["model"]
-        arguments = class_of(parts["backbone"], Backbone).without_weights(parts["backbone"]["init_args"])
+        backbone_arguments = class_of(parts["backbone"], Backbone).without_weights(parts["backbone"]["init_args"])
+        head_arguments = class_of(parts["head"], Head).without_files(parts["head"]["init_args"])
         classifier = cls(
             card["classes"],
-            backbone=lambda: rebuild({**parts["backbone"], "init_args": arguments}, Backbone),
-            head=lambda *sizes: rebuild(parts["head"], Head, *sizes),
+            backbone=lambda: rebuild({**parts["backbone"], "init_args": backbone_arguments}, Backbone),
+            head=lambda *sizes: rebuild({**parts["head"], "init_args": head_arguments}, Head, *sizes),
             loss=lambda: rebuild(parts["loss"], Loss),
             tta=parts.get("tta", "none"),
         )

@@ -133,9 +133,11 @@ class TrainingCLI(LightningCLI):
         # What is recorded still names the weights; what is made now takes the checkpoint's.
         self._recorded = self._plain_config()
         if self._card is not None:
-            cls = class_of({"class_path": self.config.model.backbone.class_path}, Backbone)
-            for name, value in cls.without_weights({name: backbone[name] for name in backbone}).items():
-                backbone[name] = value
+            backbone_class = class_of({"class_path": self.config.model.backbone.class_path}, Backbone)
+            backbone.update(backbone_class.without_weights(dict(backbone)))
+            head = _init_args(self.config.model.head)
+            head_class = class_of({"class_path": self.config.model.head.class_path}, Head)
+            head.update(head_class.without_files(dict(head)))
             # A file may have changed since, and `min_support` would count again.
             if "classes" in data and (not isinstance(data["classes"], list) or data.get("min_support")):
                 data["classes"] = list(self._card["classes"])

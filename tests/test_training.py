@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -433,3 +434,17 @@ def test_two_processes_train_into_one_folder(small, tmp_path):
     assert json.loads(ended.stdout)["run"] == "runs/run/v1"
     assert {path.name for path in (tmp_path / "runs/run").iterdir()} == {"v1", "latest"}
     assert (tmp_path / "runs/run/v1/best.ckpt").exists()
+
+
+def test_a_checkpoint_needs_the_file_of_queries_no_more(small, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    np.save("queries.npy", np.eye(3, 16, dtype=np.float32))
+    head = {"class_path": "ml_decoder", "init_args": {"width": 16, "feed_forward": 16, "queries": "queries.npy"}}
+    assert main(["fit", *small, "--model.head", json.dumps(head)]) == 0, capsys.readouterr().err
+    Path("queries.npy").unlink()
+    best, last = (f"runs/run/v1/{name}.ckpt" for name in ("best", "last"))
+    saved = torch.load(best, weights_only=True)["state_dict"]["head.queries"]
+    assert torch.equal(saved, torch.eye(3, 16))
+    assert torch.equal(MultiLabelClassifier.from_checkpoint(best).head.queries, saved)
+    for words in (["test", "--ckpt_path", best], ["fit", "--ckpt_path", last, "--trainer.max_epochs", "3"]):
+        assert main([*words, "--trainer.accelerator", "cpu"]) == 0, capsys.readouterr().err

@@ -1,6 +1,8 @@
 """`Head`: a feature map to logits."""
 
 import abc
+from collections.abc import Mapping
+from typing import Any
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -16,6 +18,14 @@ class Head(Part, nn.Module, abc.ABC):
     @abc.abstractmethod
     def forward(self, feature_map: Float[Tensor, "batch features h w"]) -> Float[Tensor, "batch classes"]:
         """Returns the logits, for any height and width of the map."""
+
+    @classmethod
+    def without_files(cls, init_args: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the constructor arguments that make the same network without reading files.
+
+        Asked when a checkpoint brings the weights. A head that reads some in its constructor overrides this.
+        """
+        return dict(init_args)
 
 
 class AttentionHead(Head):
