@@ -197,7 +197,8 @@ class MultiLabelClassifier(pl.LightningModule):
         if stage == "fit" and not self.loss.takes_soft_labels and data.has_soft_labels:
             raise UsageError(
                 f"{type(self.loss).__name__} takes no soft labels, and some training labels lie between 0 and 1; take "
-                "another loss, such as --model.loss bce, or hard labels (data.unknown may have made soft ones)"
+                "another loss, such as --model.loss bce, or hard labels (data.unknown may have made soft ones, "
+                "data.mixing does)"
             )
         if stage == "fit" and data.class_counts is not None:
             self._take_counts(data.class_counts)

@@ -1,6 +1,7 @@
 """Configurations: YAML and command-line words in, one mapping out, with the names of parts turned into class paths."""
 
 import difflib
+import importlib
 import inspect
 import json
 import logging
@@ -267,12 +268,12 @@ def _library_class(place: str, name: str) -> str:
         return name
     known: list[str] = []
     for library in _LIBRARIES[place]:
-        module = resolve(library)
+        module = importlib.import_module(library)
         known += [public for public in module.__all__ if inspect.isclass(getattr(module, public))]
         if name in known:
             return f"{library}.{name}"
     raise UsageError(
-        f"{place} is '{name}', which {' and '.join(_LIBRARIES[place])} does not have{did_you_mean(name, known)}; "
+        f"{place} is '{name}', which is not in {', '.join(_LIBRARIES[place])}{did_you_mean(name, known)}; "
         "for a class from elsewhere write its full path"
     )
 

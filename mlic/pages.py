@@ -15,7 +15,8 @@ data (--data NAME for another datamodule; these are the options of `image`):
   --data.batch_size N            samples a step and device; by default 32
   --data.num_workers N           processes that decode; by default half of the cores
   --data.image_size N            side in pixels; by default the backbone's
-  --data.augmentation.crop_scale, .color_jitter, .rand_augment, .flip ...
+  --data.augmentation.crop_scale, .color_jitter, .rand_augment, .erase, .flip ...
+  --data.mixing.mixup X, --data.mixing.cutmix X, --data.repeat_threshold SHARE
   --data.on_bad_image skip       leave unreadable images out, and list them
 """
 
@@ -34,10 +35,11 @@ model:
   --model.backbone NAME          inception_v3 (default), efficientnet_lite0, or any timm model such as resnet50
   --model.backbone.weights       imagenet (default), none, or a file
   --model.backbone.freeze true   only the head learns
-  --model.head NAME              linear (default)
-  --model.loss NAME              bce (default), focal, asymmetric
+  --model.head NAME              linear (default), mlp, cam, csra, ml_decoder, query2label
+  --model.loss NAME              bce (default), asymmetric, focal, zlpr, ...: `mlic plugins losses` lists all
   --model.optimizer CLASS        AdamW (default), SGD ...; --model.optimizer.lr 0.001
-  --model.lr_scheduler CLASS     such as CosineAnnealingLR; --model.lr_scheduler.T_max 20
+  --model.lr_scheduler CLASS     OneCycle, WarmupCosine, or one of torch such as CosineAnnealingLR
+  --model.layer_decay X, --model.head_lr_multiplier X, --model.tta flip
 
 training (everything of Lightning's Trainer):
   --trainer.max_epochs N         by default 20

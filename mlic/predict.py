@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, DistributedSampler
 from mlic.classifier import MultiLabelClassifier
 from mlic.datamodules.base import Batch
 from mlic.datamodules.dataset import ImageDataset, Sample, collate
-from mlic.datamodules.image import default_num_workers
+from mlic.datamodules.loading import default_num_workers
 from mlic.errors import UsageError, did_you_mean
 from mlic.labels import LabelTable
 from mlic.suffixes import IMAGE_SUFFIXES

@@ -1,3 +1,4 @@
+import json
 import re
 
 import pytest
@@ -108,8 +109,41 @@ def test_optimizers_and_schedulers_go_by_their_names():
         "optimizer": {"class_path": "torch.optim.SGD"},
         "lr_scheduler": {"class_path": "torch.optim.lr_scheduler.ReduceLROnPlateau"},
     }
-    with pytest.raises(UsageError, match=r"'adamw', which torch\.optim does not have; did you mean 'AdamW'"):
+    with pytest.raises(UsageError, match=r"'adamw', which is not in torch\.optim; did you mean 'AdamW'"):
         settle(["--model.optimizer", "adamw"])
+
+
+EMA = "mlic.averaging.WeightEMA"
+
+
+def test_callbacks_of_mlic_and_of_lightning_go_by_their_names(tmp_path):
+    (tmp_path / "c.yaml").write_text(
+        "trainer: {callbacks: [{class_path: WeightEMA, init_args: {decay: 0.9}}, GradualUnfreezing, EarlyStopping]}\n"
+    )
+    assert settle(["-c", str(tmp_path / "c.yaml")])[0]["trainer"]["callbacks"] == [
+        {"class_path": EMA, "init_args": {"decay": 0.9}},
+        {"class_path": "mlic.unfreezing.GradualUnfreezing"},
+        {"class_path": "pytorch_lightning.callbacks.EarlyStopping"},
+    ]
+    assert expand_names({"trainer": {"callbacks": {"class_path": "WeightEMA"}}})["trainer"]["callbacks"] == {
+        "class_path": EMA
+    }
+    with pytest.raises(UsageError, match=r"'WeihtEMA', which is not in mlic\.averaging, .*; did you mean 'WeightEMA'"):
+        expand_names({"trainer": {"callbacks": [{"class_path": "WeihtEMA"}]}})
+
+
+def test_callbacks_on_the_command_line_are_spelt_out_and_stay_in_their_order():
+    words = ["--trainer.callbacks+=WeightEMA", "--trainer.callbacks.decay=0.9", "--trainer.callbacks+", "Timer"]
+    assert settle(words) == (
+        {},
+        ["--trainer.callbacks+", EMA, words[1], "--trainer.callbacks+", "pytorch_lightning.callbacks.Timer"],
+    )
+    for value in ("null", "package.Callback"):
+        assert settle(["--trainer.callbacks", value])[1] == ["--trainer.callbacks", value]
+    several = settle(["--trainer.callbacks", "[{class_path: WeightEMA, init_args: {decay: 0.9}}]"])[1]
+    assert json.loads(several[1]) == [{"class_path": EMA, "init_args": {"decay": 0.9}}]
+    with pytest.raises(UsageError, match=r"--trainer\.callbacks:1: not valid YAML"):
+        settle(["--trainer.callbacks", "[WeightEMA"])
 
 
 def test_a_section_may_be_given_whole(tmp_path):

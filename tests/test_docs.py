@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mlic.cli import main
+from mlic.plugins import available
 
 ROOT = Path(__file__).parents[1]
 
@@ -34,7 +35,7 @@ def commands(text: str) -> list[str]:
 
 
 def pages() -> list[Path]:
-    return [ROOT / "README.md", *sorted((ROOT / "configs").glob("*.yaml"))]
+    return [ROOT / "README.md", ROOT / "docs/recipes.md", *sorted((ROOT / "configs").glob("*.yaml"))]
 
 
 @pytest.fixture
@@ -78,3 +79,21 @@ def test_the_python_of_the_readme_runs(desk, capsys):
     for block in blocks:
         exec(compile(block, "README.md", "exec"), {})
     assert "a.jpg" in capsys.readouterr().out
+
+
+RECIPES = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/recipes.md").read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=range(len(RECIPES)))
+def test_every_configuration_of_the_recipes_is_taken_whole(recipe, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("recipe.yaml").write_text(recipe)
+    assert main(["fit", "--config", "recipe.yaml", "--data.train", "x.csv", "--print_config"]) == 0
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize("kind", ["heads", "losses"])
+def test_the_recipes_name_every_part(kind):
+    page = (ROOT / "docs/recipes.md").read_text(encoding="utf-8")
+    missing = [part.name for part in available(kind) if part.built_in and f"`{part.name}`" not in page]
+    assert not missing

@@ -17,19 +17,21 @@ __all__ = ["Augmentation"]
 _MAX_RAND_AUGMENT = 30
 _WIDEST = 4 / 3
 _HUE_PER_STRENGTH = 0.1
+_ERASED = (124, 116, 104)  # the mean colour of ImageNet
 
 
 @dataclass(frozen=True)
 class Augmentation:
     """Which random changes training images go through, and how strong they are; off, except for the flip.
 
-    The order is: crop and scale, resize to the square, flip, colours, RandAugment. Cropping comes before resizing so
-    that a small window keeps the detail of the original, and so that all the rest handles few pixels. RandAugment
-    comes last since it may leave black corners, which would otherwise count in the contrast of the image.
+    The order is: crop and scale, resize to the square, flip, colours, RandAugment or TrivialAugment, erase. Cropping
+    comes before resizing so that a small window keeps the detail of the original, and so that all the rest handles few
+    pixels. RandAugment and TrivialAugment come after the colours since they may leave black corners, which would
+    otherwise count in the contrast of the image. Erasing comes last, so that nothing changes what is erased with.
 
     Labels must survive what is done to their images: turn `flip` off when a class depends on left and right (an arrow,
     a letter, a side of the body), keep `color_jitter` small when one depends on colour, and the crops large when a
-    label may be at the border.
+    label may be at the border; do not `erase` when a label may be small.
 
     Args:
         flip: mirror left and right, one image in two.
@@ -47,9 +49,17 @@ class Augmentation:
             the window is cut out.
         random_brightness: retrain.py's `--random_brightness`: pixel values are multiplied by 1 plus or minus at most
             this many percent, 0 to 100.
+        trivial_augment: one operation drawn by TrivialAugment, of a magnitude that is drawn as well (Müller & Hutter
+            2021, arXiv:2103.10158; the wide range of operations: rotations by up to 135 degrees, strong colour
+            changes). Not with `rand_augment`.
+        erase: the probability, 0 to 1, that a rectangle of 2 to 33 % of the image is erased (random erasing, Zhong et
+            al. 2017, arXiv:1708.04896; with a square of fixed size, cutout, DeVries & Taylor 2017, arXiv:1708.04552).
+            0.25 and 0.5 are usual values. It is filled with the mean colour of ImageNet: images are normalised later,
+            to about 0 there.
 
     Raises:
-        UsageError: if a value is outside its range, or `crop_scale` stands beside a classic crop.
+        UsageError: if a value is outside its range, `crop_scale` stands beside a classic crop, or `trivial_augment`
+            beside `rand_augment`.
 
     Example:
         >>> image = torch.arange(12, dtype=torch.uint8).reshape(1, 2, 6).expand(3, 2, 6)
@@ -67,6 +77,8 @@ class Augmentation:
     random_crop: int = 0
     random_scale: int = 0
     random_brightness: int = 0
+    trivial_augment: bool = False
+    erase: float = 0.0
 
     def __post_init__(self) -> None:
         if self.crop_scale is not None:
@@ -81,6 +93,13 @@ class Augmentation:
         if not 0 <= self.rand_augment <= _MAX_RAND_AUGMENT:
             expected = f"a magnitude of 1 to {_MAX_RAND_AUGMENT}, such as 9, or 0 for none"
             raise UsageError(f"augmentation: rand_augment is {self.rand_augment}; expected {expected}")
+        if self.trivial_augment and self.rand_augment:
+            raise UsageError(
+                f"augmentation: trivial_augment stands beside rand_augment {self.rand_augment}; expected one of them: "
+                "set trivial_augment to false, or rand_augment to 0"
+            )
+        if not 0 <= self.erase <= 1:
+            raise UsageError(f"augmentation: erase is {self.erase}; expected a probability, 0 to 1, such as 0.25")
         if not 0 <= self.color_jitter <= 1:
             expected = "a strength above 0 and at most 1, such as 0.4, or 0 for none"
             raise UsageError(f"augmentation: color_jitter is {self.color_jitter}; expected {expected}")
@@ -92,7 +111,7 @@ class Augmentation:
     def is_random(self) -> bool:
         """Whether anything random happens; if not, the result is exactly `mlic.images.squash`."""
         crops = self.crop_scale not in (None, 1.0) or self.random_crop > 0 or self.random_scale > 0
-        return self.flip or crops or self._changes_colours
+        return self.flip or crops or self._changes_colours or self.trivial_augment or self.erase > 0
 
     def augment(self, image: UInt8[Tensor, "3 height width"], size: int, seed: int) -> UInt8[Tensor, "3 {size} {size}"]:
         """Changes one image as `seed` says, and leaves torch's random numbers as they were.
@@ -134,6 +153,10 @@ class Augmentation:
             changed = _jitter_colours(changed, self.color_jitter)
         if self.rand_augment:
             changed = _rand_augment(changed, self.rand_augment)
+        if self.trivial_augment:
+            changed = _trivial_augment(changed)
+        if self.erase:
+            changed = _erase(changed, self.erase)
         return changed
 
     def _window_sides(self) -> tuple[float, float]:
@@ -171,7 +194,7 @@ def _multiply(image: UInt8[Tensor, "3 height width"], factor: float) -> UInt8[Te
     return (image * factor).round_().clamp_(0, 255).to(torch.uint8)
 
 
-# torchvision takes long to import, and only these two need it.
+# torchvision takes long to import, and only these need it.
 def _jitter_colours(image: UInt8[Tensor, "3 height width"], strength: float) -> UInt8[Tensor, "3 height width"]:
     from torchvision.transforms import v2
 
@@ -185,3 +208,18 @@ def _rand_augment(image: UInt8[Tensor, "3 height width"], magnitude: int) -> UIn
 
     operations: Callable[[Tensor], Tensor] = v2.RandAugment(2, magnitude, _MAX_RAND_AUGMENT + 1)
     return operations(image)
+
+
+def _trivial_augment(image: UInt8[Tensor, "3 height width"]) -> UInt8[Tensor, "3 height width"]:
+    from torchvision.transforms import v2
+
+    operation: Callable[[Tensor], Tensor] = v2.TrivialAugmentWide()
+    return operation(image)
+
+
+def _erase(image: UInt8[Tensor, "3 height width"], probability: float) -> UInt8[Tensor, "3 height width"]:
+    from torchvision.transforms import v2
+
+    # Not "random": torchvision draws normal numbers, which mean nothing as bytes (0.29.1).
+    eraser: Callable[[Tensor], Tensor] = v2.RandomErasing(probability, value=_ERASED)
+    return eraser(image)

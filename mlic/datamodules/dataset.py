@@ -1,28 +1,22 @@
 """`ImageDataset`: a `LabelTable` to samples, and samples to a `Batch`."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Shaped, UInt8
 from torch import Tensor
-from torch.utils.data import Dataset, DistributedSampler
+from torch.utils.data import Dataset
 
 from mlic.datamodules.augmentation import Augmentation
 from mlic.datamodules.base import Batch
+from mlic.datamodules.sampling import Draw
 from mlic.errors import ImageError
 from mlic.images import read_image, squash
 from mlic.labels import LabelTable
 
-__all__ = ["Draw", "EpochSampler", "ImageDataset", "Sample", "collate"]
-
-
-class Draw(NamedTuple):
-    """Asks for a sample as a given epoch shows it: with that epoch's augmentation."""
-
-    epoch: int
-    index: int  # type: ignore[assignment]  # hides tuple.index, which nobody asks of it
+__all__ = ["ImageDataset", "Sample", "collate"]
 
 
 class Sample(NamedTuple):
@@ -44,8 +38,8 @@ class ImageDataset(Dataset[Sample]):
         table: paths and labels.
         image_size: side of the square output in pixels.
         augmentation: applied to a `Draw`; None for evaluation.
-        seed: with the epoch and the index it decides all that is random, so a sample does not depend on the number of
-            workers, on what was drawn before it, or on whether the run was interrupted.
+        seed: with the `Draw` it decides all that is random, so a sample does not depend on the number of workers, on
+            what was drawn before it, or on whether the run was interrupted.
     """
 
     def __init__(
@@ -71,19 +65,10 @@ class ImageDataset(Dataset[Sample]):
         return Sample(draw.index, labels, self.augmentation.augment(image, self.image_size, self._seed(draw)))
 
     def _seed(self, draw: Draw) -> int:
-        digest = hashlib.blake2b(f"{self.seed}/{draw.epoch}/{draw.index}".encode(), digest_size=4).digest()
+        # The first time is seeded as it was before samples could be repeated.
+        again = f"/{draw.repeat}" if draw.repeat else ""
+        digest = hashlib.blake2b(f"{self.seed}/{draw.epoch}/{draw.index}{again}".encode(), digest_size=4).digest()
         return int.from_bytes(digest, "big")
-
-
-class EpochSampler(DistributedSampler[Sample]):
-    """Shuffles by seed and epoch alone, shares the samples out over the processes, and yields `Draw`s.
-
-    Lightning leaves a DistributedSampler as it is and calls `set_epoch`; with one process it is a plain shuffle.
-    """
-
-    def __iter__(self) -> Iterator[Draw]:  # type: ignore[override]
-        """Yields this process's share of the samples of the current epoch."""
-        return (Draw(self.epoch, index) for index in super().__iter__())  # type: ignore[arg-type]
 
 
 def collate(samples: Sequence[Sample]) -> Batch:

@@ -6,7 +6,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-import torch
 from torch.utils.data import DataLoader
 
 from mlic.datamodules.augmentation import Augmentation
@@ -14,7 +13,6 @@ from mlic.datamodules.base import Batch, MultiLabelDataModule
 from mlic.datamodules.checks import (
     check_positives,
     check_samples,
-    check_shares,
     check_support,
     summary,
     tell_hardened,
@@ -25,23 +23,24 @@ from mlic.datamodules.checks import (
     tell_resolved,
 )
 from mlic.datamodules.classes import ClassChanges, check_keys, read_classes
-from mlic.datamodules.dataset import EpochSampler, ImageDataset, Sample, collate
+from mlic.datamodules.dataset import ImageDataset, Sample
+from mlic.datamodules.loading import batches, default_num_workers
+from mlic.datamodules.mixing import Mixing, tell_lost
 from mlic.datamodules.readers.base import LabelReader
-from mlic.datamodules.sources import reader_of
+from mlic.datamodules.sampling import EpochSampler, RepeatSampler, repeat_factors, tell_repeats
+from mlic.datamodules.sides import Sides, Source
 from mlic.errors import ImageError, UsageError
 from mlic.labels import LabelTable
 from mlic.labels.classes import rare
 from mlic.labels.counts import ClassCounts, class_counts
 from mlic.labels.unknown import Unknown, check_unknown, resolved
 
-__all__ = ["ImageDataModule", "Source", "default_num_workers"]
+__all__ = ["ImageDataModule"]
 
 log = logging.getLogger(__name__)
 
-Source = LabelReader | float | Path | str
-"""A reader, a path whose format is recognised, or (for val and test) a share of train."""
-
 _FLIP_ONLY = Augmentation()
+_UNMIXED = Mixing()
 
 
 class ImageDataModule(MultiLabelDataModule):
@@ -71,6 +70,12 @@ class ImageDataModule(MultiLabelDataModule):
         batch_size: samples a step and device.
         num_workers: processes that decode; by default half of the cores, at most 8.
         augmentation: what happens at random to training images; by default they are flipped left to right.
+        mixing: mixup and cutmix of the training batches; by default neither.
+        repeat_threshold: a class that is present in less than this share of the labelled training samples is shown more
+            often, such as 0.01 (repeat-factor sampling, Gupta et al. 2019, LVIS, arXiv:1908.03195): an image with a
+            class that is present in the share f is shown sqrt(repeat_threshold / f) times an epoch, by the rarest of
+            its classes, and each image at least once; what is not whole is rounded at random, so that all epochs are
+            of one length. What losses weigh by are still the counts without repeats. None: each image once.
         on_bad_image: `error` stops at an unreadable image and names it; `skip` leaves it out, counts and lists it.
         split_salt: changes which samples a share takes.
         rename: old name of a class -> new name.
@@ -85,8 +90,8 @@ class ImageDataModule(MultiLabelDataModule):
 
     Raises:
         LabelError: with every fault of the annotation files, when they are read.
-        UsageError: if shares are not between 0 and 1, `batch_size` is below 1, `num_workers` or `min_support` is below
-            0, or what stands in place of unknown labels is no label.
+        UsageError: if shares or `repeat_threshold` are not between 0 and 1, `batch_size` is below 1, `num_workers` or
+            `min_support` is below 0, or what stands in place of unknown labels is no label.
     """
 
     def __init__(
@@ -99,6 +104,8 @@ class ImageDataModule(MultiLabelDataModule):
         batch_size: int = 32,
         num_workers: int | None = None,
         augmentation: Augmentation = _FLIP_ONLY,
+        mixing: Mixing = _UNMIXED,
+        repeat_threshold: float | None = None,
         on_bad_image: Literal["error", "skip"] = "error",
         split_salt: str = "",
         rename: dict[str, str] | None = None,
@@ -109,17 +116,17 @@ class ImageDataModule(MultiLabelDataModule):
         unknown_per_class: dict[str, Unknown] | None = None,
     ) -> None:
         super().__init__()
-        given: dict[str, Source | None] = {"train": train, "val": val, "test": test}
-        self._sources = {side: Path(source) if isinstance(source, str) else source for side, source in given.items()}
-        self._shares = {side: source for side, source in self._sources.items() if isinstance(source, float | int)}
-        check_shares(self._shares)
+        changes = ClassChanges(rename or {}, merge or {}, drop or [])
+        self._sides = Sides({"train": train, "val": val, "test": test}, changes, split_salt)
         if batch_size < 1:
             raise UsageError(f"batch_size is {batch_size}; expected at least 1")
         if num_workers is not None and num_workers < 0:
             raise UsageError(f"num_workers is {num_workers}; expected 0 or more")
         if min_support < 0:
             raise UsageError(f"min_support is {min_support}; expected a number of positives, 0 or more")
-        self._changes = ClassChanges(rename or {}, merge or {}, drop or [])
+        if repeat_threshold is not None and not 0 < repeat_threshold <= 1:
+            expected = "a share of the training samples above 0 and at most 1, such as 0.01, or null for none"
+            raise UsageError(f"repeat_threshold is {repeat_threshold}; expected {expected}")
         self._classes = Path(classes) if isinstance(classes, str) else classes
         self._min_support = min_support
         self._unknown, self._unknown_per_class = unknown, unknown_per_class or {}
@@ -132,8 +139,9 @@ class ImageDataModule(MultiLabelDataModule):
         self.batch_size = batch_size
         self.num_workers = default_num_workers() if num_workers is None else num_workers
         self.augmentation = augmentation
+        self.mixing = mixing
+        self.repeat_threshold = repeat_threshold
         self.on_bad_image = on_bad_image
-        self._split_salt = split_salt
         self._tables: dict[str, LabelTable] = {}
         self._skipped: dict[str, None] = {}
 
@@ -142,17 +150,17 @@ class ImageDataModule(MultiLabelDataModule):
         """The classes in order: as given, else those of the annotation file of train that are frequent enough."""
         if self._fixed_classes is not None:
             return self._fixed_classes
-        return tuple(name for name in self._unaligned("train").classes if name not in self._rare)
+        return tuple(name for name in self._sides["train"].classes if name not in self._rare)
 
     @property
     def validates(self) -> bool:
         """Whether `val` is given."""
-        return self._sources["val"] is not None
+        return "val" in self._sides
 
     @property
     def has_soft_labels(self) -> bool:
-        """Whether training labels are soft, in the annotation file or because unknown ones are made so."""
-        return self.table("train").is_soft
+        """Whether training labels are soft: in the annotation file, for unknown ones, or because they are mixed."""
+        return self.mixing.is_on or self.table("train").is_soft
 
     @property
     def class_counts(self) -> ClassCounts:
@@ -169,14 +177,14 @@ class ImageDataModule(MultiLabelDataModule):
             LabelError: with all faults of the file, or because a class of train has no positive.
         """
         if side not in self._tables:
-            whole = self._unaligned(side)
+            whole = self._sides[side]
             table = self._align(whole)
-            check_samples(side, table, self._shares)
+            check_samples(side, table, self._sides.shares)
             if self._fixed_classes is not None:
                 tell_left_out(side, whole, table)
             for other, its in self._tables.items():
                 # Sides of one file have no image in common.
-                if {side, other} - {"train", *self._shares}:
+                if {side, other} - {"train", *self._sides.shares}:
                     tell_images_of_both(other, its, side, table)
             log.info("%s: %s", side, summary(table))
             self._tables[side] = (
@@ -190,6 +198,8 @@ class ImageDataModule(MultiLabelDataModule):
         for side in sides:
             if side != "val" or stage == "validate" or self.validates:
                 self.table(side)  # type: ignore[arg-type]
+        if stage == "fit" and self.mixing.is_on:
+            tell_lost(self.table("train"))
 
     def train_dataloader(self) -> DataLoader[Sample]:
         """Returns shuffled, augmented batches; the order depends on seed and epoch alone.
@@ -199,10 +209,10 @@ class ImageDataModule(MultiLabelDataModule):
         seed = int(os.environ.get("PL_GLOBAL_SEED", "0"))
         dataset = ImageDataset(self.table("train"), self._side_in_pixels(), self.augmentation, seed)
         world, rank = (1, 0) if self.trainer is None else (self.trainer.world_size, self.trainer.global_rank)
-        sampler = EpochSampler(dataset, num_replicas=world, rank=rank, shuffle=True, seed=seed % 2**32)
+        sampler = self._sampler(dataset, num_replicas=world, rank=rank, seed=seed % 2**32)
         # A batch of one has no variance, which BatchNorm needs. Shuffling leaves out another sample each epoch.
         one_left = len(sampler) > self.batch_size and len(sampler) % self.batch_size == 1
-        return self._loader(dataset, sampler, drop_last=one_left)
+        return batches(dataset, sampler, self.batch_size, self.num_workers, drop_last=one_left)
 
     def val_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
         """Returns the validation samples in order, or no loader where there is no validation data."""
@@ -224,6 +234,10 @@ class ImageDataModule(MultiLabelDataModule):
             self._skipped[message] = None
         return batch
 
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Mixes training images, on the device that they are learnt from."""
+        return self.mixing.mix(batch) if self.trainer is not None and self.trainer.training else batch
+
     def teardown(self, stage: str) -> None:
         """Tells which images were skipped."""
         if self._skipped:
@@ -233,18 +247,13 @@ class ImageDataModule(MultiLabelDataModule):
             self._skipped.clear()
 
     @cached_property
-    def _sides(self) -> dict[str, LabelTable]:
-        """The file of train, split into the sides that are a share of it."""
-        return self._read("train").split(self._shares, salt=self._split_salt)
-
-    @cached_property
     def _fixed_classes(self) -> tuple[str, ...] | None:
         return None if self._classes is None else read_classes(self._classes)
 
     @cached_property
     def _rare(self) -> dict[str, int]:
         """The classes that `min_support` leaves out, with their numbers of positives."""
-        table = self._unaligned("train")
+        table = self._sides["train"]
         found = rare(table, self._min_support)
         tell_rare(table, found, self._min_support)
         return found
@@ -259,7 +268,7 @@ class ImageDataModule(MultiLabelDataModule):
 
     def _for_training(self, whole: LabelTable, table: LabelTable) -> LabelTable:
         """Checks that each class can be learnt, and resolves what is unknown."""
-        taken = {share: self._align(self._sides[share]).support() for share in self._shares}
+        taken = {share: self._align(self._sides[share]).support() for share in self._sides.shares}
         # A soft label that stands for an unknown one is no positive that somebody saw.
         check_positives(table, taken)
         check_support(table, self._min_support)
@@ -274,43 +283,18 @@ class ImageDataModule(MultiLabelDataModule):
         tell_hardened(side, table)
         return table.hardened()
 
-    def _unaligned(self, side: str) -> LabelTable:
-        return self._sides[side] if side == "train" or side in self._shares else self._read(side)
-
-    def _read(self, side: str) -> LabelTable:
-        """Reads the file of a side and changes its classes.
-
-        A bare path of val or test is read as train is, if its reader recognises it.
-        """
-        source, train = self._sources[side], self._sources["train"]
-        if not isinstance(source, LabelReader | Path):
-            share = "" if side == "train" else ", or a share of train"
-            raise UsageError(f"there is no {side} data; give its annotation file with --data.{side} PATH{share}")
-        table = reader_of(source, like=train if isinstance(train, LabelReader) else None).read()
-        return self._changes.apply(table, "error" if side == "train" else "ignore")
-
     def _side_in_pixels(self) -> int:
         if self.image_size is None:
             raise UsageError("image_size is not known; give it to ImageDataModule, or use it with a classifier")
         return self.image_size
 
+    def _sampler(self, dataset: ImageDataset, num_replicas: int, rank: int, seed: int) -> EpochSampler:
+        if self.repeat_threshold is None:
+            return EpochSampler(dataset, num_replicas, rank, seed=seed)
+        factors = repeat_factors(dataset.table, self.repeat_threshold)
+        tell_repeats(factors, self.repeat_threshold)
+        return RepeatSampler(factors, num_replicas, rank, seed)
+
     def _evaluation_loader(self, side: Literal["val", "test"]) -> DataLoader[Sample]:
-        return self._loader(ImageDataset(self.table(side), self._side_in_pixels()), None, drop_last=False)
-
-    def _loader(self, dataset: ImageDataset, sampler: EpochSampler | None, *, drop_last: bool) -> DataLoader[Sample]:
-        return DataLoader(
-            dataset,
-            batch_size=self.batch_size,
-            sampler=sampler,
-            drop_last=drop_last,
-            num_workers=self.num_workers,
-            collate_fn=collate,
-            pin_memory=torch.cuda.is_available(),
-            persistent_workers=self.num_workers > 0,
-        )
-
-
-def default_num_workers() -> int:
-    """Returns half of the cores this process may use, at most 8; the other half computes. 0 on one core."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(8, cores // 2)
+        dataset = ImageDataset(self.table(side), self._side_in_pixels())
+        return batches(dataset, None, self.batch_size, self.num_workers, drop_last=False)

@@ -1,1 +1,9 @@
 """Heads: a feature map to logits."""
+
+from mlic.heads.base import AttentionHead, Head
+from mlic.heads.cam import CAMHead
+from mlic.heads.csra import CSRAHead
+from mlic.heads.linear import LinearHead
+from mlic.heads.mlp import MLPHead
+
+__all__ = ["AttentionHead", "CAMHead", "CSRAHead", "Head", "LinearHead", "MLPHead"]

@@ -1,7 +1,6 @@
 """`Loss`: logits and labels to one number, with unknown cells left out."""
 
 from collections.abc import Mapping
-from collections.abc import Mapping
 from typing import ClassVar, Literal, get_args
 
 import torch
@@ -28,7 +27,6 @@ class Loss(Part, nn.Module):
             not fitted then.
         epoch: number of the epoch that is being trained, from 0; the classifier sets it.
         index: in a training, the row of each sample of the batch in the training data; the classifier sets it.
-        index: the row of each sample of the batch in the training data; the classifier sets it. None outside a training.
 
     Args:
         reduction: how the cells become one number. `batchmean` sums over the classes and averages over the samples
@@ -59,16 +57,6 @@ class Loss(Part, nn.Module):
 
         Nothing is done here; a loss that weighs by frequency overrides it.
         """
-
-    def memory(self) -> dict[str, Tensor]:
-        """Returns what a training that goes on from a checkpoint has to know of the one before; here nothing.
-
-        It has to be the same on all processes, since one of them writes the checkpoint.
-        """
-        return {}
-
-    def remember(self, memory: Mapping[str, Tensor]) -> None:
-        """Takes what `memory` returned, or nothing at the start of a training."""
 
     def memory(self) -> dict[str, Tensor]:
         """Returns what a training that goes on from a checkpoint has to know of the one before; here nothing.

@@ -20,7 +20,9 @@ EACH = [
     Augmentation(flip=False, random_crop=20),
     Augmentation(flip=False, random_scale=20),
     Augmentation(flip=False, random_brightness=20),
-    Augmentation(True, None, 9, 0.4, 10, 10, 10),
+    Augmentation(flip=False, trivial_augment=True),
+    Augmentation(flip=False, erase=0.5),
+    Augmentation(True, None, 9, 0.4, 10, 10, 10, False, 0.5),
 ]
 
 
@@ -60,7 +62,15 @@ def test_off_draws_no_random_number():
 
 def test_only_the_flip_is_on_by_default():
     assert Augmentation() == Augmentation(
-        flip=True, crop_scale=None, rand_augment=0, color_jitter=0.0, random_crop=0, random_scale=0, random_brightness=0
+        flip=True,
+        crop_scale=None,
+        rand_augment=0,
+        color_jitter=0.0,
+        random_crop=0,
+        random_scale=0,
+        random_brightness=0,
+        trivial_augment=False,
+        erase=0.0,
     )
 
 
@@ -232,9 +242,74 @@ def test_a_larger_magnitude_of_rand_augment_changes_more():
     assert change(1) < change(30)
 
 
+MEAN_COLOUR = torch.tensor([124, 116, 104], dtype=torch.uint8)
+
+
+def erased(changed):
+    """Where an image that was black is not black any more."""
+    return (changed != 0).any(0)
+
+
+def test_erase_fills_a_rectangle_with_the_mean_colour_and_leaves_the_rest():
+    black = torch.zeros(3, 64, 64, dtype=torch.uint8)
+    shares = []
+    for seed in range(200):
+        changed = Augmentation(flip=False, erase=1.0).augment(black, 64, seed)
+        window = erased(changed)
+        rows, columns = window.any(1).nonzero().flatten(), window.any(0).nonzero().flatten()
+        assert window.sum() == (rows[-1] - rows[0] + 1) * (columns[-1] - columns[0] + 1)
+        assert torch.equal(changed[:, window].unique(dim=1).flatten(), MEAN_COLOUR)
+        shares.append(window.float().mean().item())
+    assert 0.015 < min(shares) < 0.06
+    assert 0.28 < max(shares) <= 0.34
+
+
+def test_erase_is_done_as_often_as_its_probability_says():
+    black = torch.zeros(3, 16, 16, dtype=torch.uint8)
+    augmentation = Augmentation(flip=False, erase=0.25)
+    times = sum(bool(erased(augmentation.augment(black, 16, seed)).any()) for seed in range(1000))
+    assert 195 < times < 305  # four standard deviations
+
+
+def test_what_is_erased_with_is_changed_by_nothing_else():
+    changes = {"random_brightness": 90, "color_jitter": 1.0, "crop_scale": 0.5}
+    for more in ({"rand_augment": 30}, {"trivial_augment": True}):
+        augmentation = Augmentation(flip=True, erase=1.0, **changes, **more)
+        for seed in range(10):
+            changed = augmentation.augment(noise(), 32, seed)
+            assert (changed == MEAN_COLOUR[:, None, None]).all(0).float().mean() > 0.01
+
+
+def test_erase_draws_last_and_so_changes_nothing_that_is_drawn_before():
+    plain, erasing = (
+        Augmentation(crop_scale=0.5, rand_augment=9),
+        Augmentation(crop_scale=0.5, rand_augment=9, erase=1.0),
+    )
+    for seed in range(10):
+        changed = erasing.augment(noise(), 32, seed)
+        same = (changed == plain.augment(noise(), 32, seed)).all(0)
+        assert (same | (changed == MEAN_COLOUR[:, None, None]).all(0)).all()
+
+
+def test_trivial_augment_applies_one_operation_of_a_drawn_magnitude():
+    from torchvision.transforms import v2
+
+    image = squash(noise(4, 4), 32)
+    for seed in range(20):
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(seed)
+            expected = v2.TrivialAugmentWide()(image)
+        changed = Augmentation(flip=False, trivial_augment=True).augment(image, 32, seed)
+        assert torch.equal(changed, expected)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        ({"erase": 1.5}, "erase is 1.5; expected a probability, 0 to 1, such as 0.25"),
+        ({"erase": -0.5}, "erase is -0.5; expected a probability"),
+        ({"erase": float("nan")}, "erase is nan; expected a probability"),
+        ({"trivial_augment": True, "rand_augment": 9}, "trivial_augment stands beside rand_augment 9; expected one of"),
         ({"crop_scale": 0.0}, "crop_scale is 0.0; expected a share of the image's area above 0 and at most 1"),
         ({"crop_scale": 1.5}, "crop_scale is 1.5; expected a share"),
         ({"crop_scale": float("nan")}, "crop_scale is nan; expected a share"),
@@ -257,7 +332,14 @@ def test_a_value_outside_its_range_is_refused(arguments, message):
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"rand_augment": 30}, {"rand_augment": 1}, {"color_jitter": 1.0}, {"random_crop": 100}, {"crop_scale": 0.01}],
+    [
+        {"rand_augment": 30},
+        {"rand_augment": 1},
+        {"color_jitter": 1.0},
+        {"random_crop": 100},
+        {"crop_scale": 0.01},
+        {"erase": 1.0},
+    ],
 )
 def test_the_ends_of_the_ranges_are_taken(arguments):
     for seed in range(5):
@@ -300,6 +382,10 @@ def instantiate(parser, arguments):
     [
         ([], Augmentation()),
         (["--augmentation.flip=false"], Augmentation(flip=False)),
+        (
+            ["--augmentation.trivial_augment=true", "--augmentation.erase=0.25"],
+            Augmentation(trivial_augment=True, erase=0.25),
+        ),
         (["--augmentation", '{"crop_scale": 0.35, "rand_augment": 9}'], Augmentation(crop_scale=0.35, rand_augment=9)),
         (
             ["--augmentation", "{crop_scale: 1}", "--augmentation.crop_scale=0.5"],

@@ -8,9 +8,10 @@ from PIL import Image
 
 from mlic.datamodules.augmentation import Augmentation
 from mlic.datamodules.base import Batch
-from mlic.datamodules.dataset import Draw, EpochSampler, ImageDataset, collate
-from mlic.datamodules.image import ImageDataModule, default_num_workers
+from mlic.datamodules.dataset import ImageDataset, collate
+from mlic.datamodules.image import ImageDataModule
 from mlic.datamodules.readers.csv import CsvReader
+from mlic.datamodules.sampling import Draw
 from mlic.errors import ImageError, LabelError, UsageError
 from mlic.images import read_image, squash
 
@@ -169,22 +170,6 @@ def test_augmentation_depends_on_seed_epoch_and_index_alone(colours):
     assert all(not torch.equal(first[Draw(0, 2)].image, sample.image) for sample in other)
 
 
-def test_the_order_depends_on_seed_and_epoch_and_every_sample_comes_once(colours):
-    dataset = ImageDataset(ImageDataModule(colours / "train.csv").table("train"), 16)
-
-    def order(seed: int, epoch: int) -> list[int]:
-        sampler = EpochSampler(dataset, num_replicas=1, rank=0, seed=seed)
-        sampler.set_epoch(epoch)
-        draws = list(sampler)
-        assert {draw.epoch for draw in draws} == {epoch}
-        return [draw.index for draw in draws]
-
-    assert sorted(order(0, 0)) == list(range(len(dataset)))
-    assert order(0, 0) == order(0, 0)
-    assert order(0, 0) != order(0, 1)
-    assert order(0, 0) != order(1, 0)
-
-
 def test_a_path_may_be_text(colours):
     data = ImageDataModule(str(colours / "train.csv"), str(colours / "val.csv"))
     assert (len(data.table("train")), len(data.table("val"))) == (32, 16)
@@ -290,9 +275,3 @@ def test_a_training_batch_of_one_left_over_is_dropped(batch_size, sizes, tmp_pat
     data = ImageDataModule(train, train, image_size=8, batch_size=batch_size, num_workers=0)
     assert [len(batch.images) for batch in data.train_dataloader()] == sizes
     assert sum(len(batch.images) for batch in data.val_dataloader()) == 7
-
-
-def test_the_default_number_of_workers_leaves_half_of_the_cores():
-    import os
-
-    assert 0 <= default_num_workers() <= (os.cpu_count() or 1) // 2

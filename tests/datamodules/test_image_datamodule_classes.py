@@ -346,7 +346,7 @@ class TestThroughTheCommandLine:
         assert main(["fit", *words, *soft]) == 2
         assert (
             "error: HardLoss takes no soft labels, and some training labels lie between 0 and 1; take another loss, "
-            "such as --model.loss bce, or hard labels (data.unknown may have made soft ones)"
+            "such as --model.loss bce, or hard labels (data.unknown may have made soft ones, data.mixing does)"
         ) in capsys.readouterr().err
         assert main(["fit", *words, *soft[2:], "--data.unknown", "negative"]) == 0, capsys.readouterr().err
 
