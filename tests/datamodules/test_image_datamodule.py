@@ -170,6 +170,15 @@ def test_augmentation_depends_on_seed_epoch_and_index_alone(colours):
     assert all(not torch.equal(first[Draw(0, 2)].image, sample.image) for sample in other)
 
 
+def test_a_sample_that_an_epoch_shows_again_is_augmented_in_another_way(colours):
+    table = ImageDataModule(colours / "train.csv").table("train")
+    dataset = ImageDataset(table, 16, Augmentation(crop_scale=0.3))
+    first, again = (dataset[Draw(0, 2, repeat)] for repeat in (0, 1))
+    assert not torch.equal(first.image, again.image)
+    assert torch.equal(again.image, dataset[Draw(0, 2, 1)].image)
+    assert torch.equal(first.labels, again.labels)
+
+
 def test_a_path_may_be_text(colours):
     data = ImageDataModule(str(colours / "train.csv"), str(colours / "val.csv"))
     assert (len(data.table("train")), len(data.table("val"))) == (32, 16)
