@@ -30,10 +30,10 @@ class TwoWayLoss(Loss):
     Args:
         tp: temperature of the present, above 0: at low ones the lowest of their logits counts alone, at high ones all.
         tn: the same for the highest of the absent.
-        reduction: `batchmean` and `mean` are both the paper's sum of two means, since no term belongs to a cell. Adding
-            classes to it that a sample does not have leaves the pull on those it has as strong as it was; but what
-            classes of the batch there are share the second mean, and each has less of it when there are more. `sum`
-            adds all terms, and no class has less.
+        reduction: `batchmean` and `mean` are both the paper's sum of two means, since no term belongs to a cell. In the
+            first mean, the pull on the present classes of a sample does not shrink when absent ones are added; the
+            second is shared by all classes that the batch has, as in the paper, and what each gets of it shrinks with
+            their number. `sum` adds all terms, and nothing is shared.
 
     Raises:
         UsageError: if a temperature is out of its range.
