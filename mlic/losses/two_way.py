@@ -33,7 +33,7 @@ class TwoWayLoss(Loss):
         reduction: `batchmean` and `mean` are both the paper's sum of two means, since no term belongs to a cell. In the
             first mean, the pull on the present classes of a sample does not shrink when absent ones are added; the
             second is shared by all classes that the batch has, as in the paper, and what each gets of it shrinks with
-            their number. `sum` adds all terms, and nothing is shared.
+            their number. `sum` adds all terms as they are.
 
     Raises:
         UsageError: if a temperature is out of its range.
