@@ -26,8 +26,7 @@ class DistributionBalancedLoss(Loss):
       known present class is never picked: its `r` is infinite, and its cells weigh `map_alpha + 1`.
     - The logit is lowered by `(init_bias / neg_scale) log(negatives / positives)`, which a rare class has to exceed;
       call it `z`. A present label costs `CE = -log(sigmoid(z))`, an absent one `CE = -log(1 - sigmoid(neg_scale z))`
-      divided by `neg_scale`: the larger the scale, the sooner an absent label that is right is left alone. The paper
-      does not divide the bias by the scale, its authors' code does, and the published settings are for that.
+      divided by `neg_scale`: the larger the scale, the sooner an absent label that is right is left alone.
     - Each is multiplied by the weight, by `balance` and by `(1 - exp(-CE))^gamma`, as in the focal loss.
 
     The costs of a cell are linear in its `y`, apart from the weight, into which a soft label enters as that share of a
@@ -36,8 +35,8 @@ class DistributionBalancedLoss(Loss):
     Args:
         map_alpha: the least weight of a cell, 0 or more.
         map_beta: how steeply the weight rises with `r`, 0 or more; 0 weighs all cells alike.
-        map_mu: the `r` at which it is in the middle of its rise; in the paper 0.2 for COCO-MLT, 0.3 for VOC-MLT.
-        neg_scale: lambda of the paper, above 0; there 2 for COCO-MLT, 5 for VOC-MLT.
+        map_mu: the `r` at which it is in the middle of its rise.
+        neg_scale: lambda of the paper, above 0.
         init_bias: kappa of the paper, 0 or more.
         gamma: how fast the weight of a cell falls as it becomes right, 0 or more; 0 is the form without focus.
         balance: a factor for all cells, above 0.

@@ -1,0 +1,62 @@
+"""Expected positive regularisation."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from mlic.errors import UsageError
+from mlic.labels.counts import ClassCounts
+from mlic.losses import EPRLoss
+
+GOLDEN = Path(__file__).parents[2] / "../shared/golden/losses.json"
+
+
+def golden(name):
+    if not GOLDEN.exists():
+        pytest.skip("no ../shared/golden/losses.json beside the repository")
+    content = json.loads(GOLDEN.read_text())
+    (case,) = [case for case in content["cases"] if case["loss"] == name]
+    logits = torch.tensor(content["inputs"]["logits"], dtype=torch.float64)
+    return case, logits, torch.tensor(content["inputs"]["single_positive"]).to(torch.int8)
+
+
+def close(found, expected, tolerance):
+    torch.testing.assert_close(found.double(), torch.tensor(expected).double(), rtol=tolerance, atol=tolerance)
+
+
+PRECISIONS = [(torch.float64, 1e-6), (torch.float32, 1e-5)]
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
+def test_value_is_the_golden_one_and_reductions_are_multiples(dtype, tolerance):
+    case, logits, labels = golden("epr")
+    expected = case["params"]["expected_num_pos"]
+    for reduction, factor in (("mean", 1), ("batchmean", 5), ("sum", 20)):
+        loss = EPRLoss(expected, reduction=reduction)
+        close(loss(logits.to(dtype), labels), factor * case["value"], tolerance)
+
+
+def test_too_many_classes_are_pushed_down_and_too_few_up():
+    for expected, sign in ((0.5, 1), (2.5, -1)):
+        logits = torch.zeros(2, 3, requires_grad=True)
+        EPRLoss(expected)(logits, torch.zeros(2, 3)).backward()
+        assert (logits.grad.sign() == sign).all()
+
+
+def test_the_counts_stand_in_for_the_expectation():
+    logits, labels = torch.randn(4, 3), torch.tensor([[1, 0, 0]] * 4)
+    loss = EPRLoss()
+    loss.adapt(ClassCounts([3, 2, 1], [1, 2, 3], 4))
+    torch.testing.assert_close(loss(logits, labels), EPRLoss(1.5)(logits, labels))
+
+
+def test_without_expectation_and_counts_it_says_what_is_missing():
+    with pytest.raises(UsageError, match="expected_positives is not given"):
+        EPRLoss()(torch.zeros(1, 2), torch.zeros(1, 2))
+
+
+def test_an_expectation_out_of_range_is_refused():
+    with pytest.raises(UsageError, match="expected_positives is 0"):
+        EPRLoss(0.0)
