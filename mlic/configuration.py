@@ -210,9 +210,7 @@ def _class_named(place: str, name: str) -> str:
 
 
 def _spelt_out(place: str, value: str) -> str:
-    if value.lstrip().startswith(("{", "[")):
-        return json.dumps(_expanded(_parsed(value, f"--{place}"), place))
-    return value if value == "null" else _class_named(place, value)
+    return json.dumps(_expanded(_parsed(value, f"--{place}"), place))
 
 
 def _parsed(text: str, where: str) -> Any:
@@ -231,6 +229,9 @@ def _mapping(text: str, where: str) -> Config:
 
 
 def _expanded(value: Any, place: str) -> Any:
+    if place in _LISTS and value is not None:
+        # One stands in a list, too: from there alone what a constructor raises arrives as it was raised.
+        return [_expanded_part(place, item) for item in (value if isinstance(value, list) else [value])]
     if isinstance(value, Mapping):
         value = {key: _expanded(item, f"{place}.{key}") for key, item in value.items()}
     elif isinstance(value, list):

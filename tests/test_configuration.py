@@ -125,23 +125,27 @@ def test_callbacks_of_mlic_and_of_lightning_go_by_their_names(tmp_path):
         {"class_path": "mlic.unfreezing.GradualUnfreezing"},
         {"class_path": "pytorch_lightning.callbacks.EarlyStopping"},
     ]
-    assert expand_names({"trainer": {"callbacks": {"class_path": "WeightEMA"}}})["trainer"]["callbacks"] == {
-        "class_path": EMA
-    }
+    for alone in ("WeightEMA", {"class_path": "WeightEMA"}):
+        assert expand_names({"trainer": {"callbacks": alone}}) == {"trainer": {"callbacks": [{"class_path": EMA}]}}
     with pytest.raises(UsageError, match=r"'WeihtEMA', which is not in mlic\.averaging, .*; did you mean 'WeightEMA'"):
         expand_names({"trainer": {"callbacks": [{"class_path": "WeihtEMA"}]}})
 
 
 def test_callbacks_on_the_command_line_are_spelt_out_and_stay_in_their_order():
     words = ["--trainer.callbacks+=WeightEMA", "--trainer.callbacks.decay=0.9", "--trainer.callbacks+", "Timer"]
-    assert settle(words) == (
-        {},
-        ["--trainer.callbacks+", EMA, words[1], "--trainer.callbacks+", "pytorch_lightning.callbacks.Timer"],
-    )
-    for value in ("null", "package.Callback"):
-        assert settle(["--trainer.callbacks", value])[1] == ["--trainer.callbacks", value]
-    several = settle(["--trainer.callbacks", "[{class_path: WeightEMA, init_args: {decay: 0.9}}]"])[1]
-    assert json.loads(several[1]) == [{"class_path": EMA, "init_args": {"decay": 0.9}}]
+    config, left = settle(words)
+    assert config == {}
+    first, ema, decay, second, timer = left
+    assert (first, decay, second) == ("--trainer.callbacks+", words[1], "--trainer.callbacks+")
+    assert json.loads(ema) == [{"class_path": EMA}]
+    assert json.loads(timer) == [{"class_path": "pytorch_lightning.callbacks.Timer"}]
+    for value, meant in (
+        ("null", None),
+        ("package.Callback", [{"class_path": "package.Callback"}]),
+        ("[{class_path: WeightEMA, init_args: {decay: 0.9}}]", [{"class_path": EMA, "init_args": {"decay": 0.9}}]),
+    ):
+        option, written = settle(["--trainer.callbacks", value])[1]
+        assert (option, json.loads(written)) == ("--trainer.callbacks", meant)
     with pytest.raises(UsageError, match=r"--trainer\.callbacks:1: not valid YAML"):
         settle(["--trainer.callbacks", "[WeightEMA"])
 

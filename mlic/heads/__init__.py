@@ -4,6 +4,17 @@ from mlic.heads.base import AttentionHead, Head
 from mlic.heads.cam import CAMHead
 from mlic.heads.csra import CSRAHead
 from mlic.heads.linear import LinearHead
+from mlic.heads.ml_decoder import MLDecoderHead
 from mlic.heads.mlp import MLPHead
+from mlic.heads.query2label import Query2LabelHead
 
-__all__ = ["AttentionHead", "CAMHead", "CSRAHead", "Head", "LinearHead", "MLPHead"]
+__all__ = [
+    "AttentionHead",
+    "CAMHead",
+    "CSRAHead",
+    "Head",
+    "LinearHead",
+    "MLDecoderHead",
+    "MLPHead",
+    "Query2LabelHead",
+]

@@ -63,7 +63,7 @@ class MultiHeadAttention(nn.Module):
             [[[[0.5, 0.5]], [[0.5, 0.5]]]]
         """
         places = torch.eye(keys.shape[1], device=keys.device, dtype=keys.dtype)
-        return self._gather(queries, keys, places.expand(len(keys), self.num_heads, -1, -1))
+        return self._gather(queries, keys, places.expand(keys.shape[0], self.num_heads, -1, -1))
 
     def _gather(
         self,
@@ -71,12 +71,13 @@ class MultiHeadAttention(nn.Module):
         keys: Float[Tensor, "batch places width"],
         values: Float[Tensor, "batch heads places value"],
     ) -> Float[Tensor, "batch heads queries value"]:
-        asked = self._by_head(self.query(queries)).expand(len(keys), -1, -1, -1)
+        # Not len(keys), which would fix the size of the batch in an exported model.
+        asked = self._by_head(self.query(queries)).expand(keys.shape[0], -1, -1, -1)
         offered = self._by_head(self.key(keys))
         return functional.scaled_dot_product_attention(asked, offered, values.to(offered.dtype))
 
     def _by_head(self, rows: Float[Tensor, "n rows width"]) -> Float[Tensor, "n heads rows part"]:
-        return rows.view(*rows.shape[:2], self.num_heads, -1).transpose(1, 2)
+        return rows.view(*rows.shape[:2], self.num_heads, rows.shape[2] // self.num_heads).transpose(1, 2)
 
 
 class DecoderLayer(nn.Module):

@@ -100,7 +100,8 @@ class MLDecoderHead(AttentionHead):
     def attention(self, feature_map: Float[Tensor, "batch features h w"]) -> Float[Tensor, "batch classes h w"]:
         """Returns how much of its attention the query of each class gives to each place, as the mean over heads."""
         attention = self.layer.attention(self.queries[None], self._places(feature_map))
-        return attention.index_select(1, self.group_of_class).view(len(feature_map), -1, *feature_map.shape[2:])
+        by_class = attention.index_select(1, self.group_of_class)
+        return by_class.view(*by_class.shape[:2], *feature_map.shape[2:])
 
     def _places(self, feature_map: Float[Tensor, "batch features h w"]) -> Float[Tensor, "batch places width"]:
         return torch.relu(self.embedding(places_of(feature_map)))

@@ -100,7 +100,8 @@ class Query2LabelHead(AttentionHead):
         """Returns how much of its attention the query of each class gives to each place in the last layer."""
         last, queries, keys, _ = self._before_last(feature_map)
         attention = last.attention(queries, keys)
-        return attention.index_select(1, self.group_of_class).view(len(feature_map), -1, *feature_map.shape[2:])
+        by_class = attention.index_select(1, self.group_of_class)
+        return by_class.view(*by_class.shape[:2], *feature_map.shape[2:])
 
     def _before_last(
         self, feature_map: Float[Tensor, "batch features h w"]

@@ -76,7 +76,9 @@ def test_random_queries_are_those_of_the_seed() -> None:
 @pytest.mark.parametrize("rows", [1, 4, 6])
 def test_a_file_for_other_classes_is_refused(tmp_path: Path, rows: int) -> None:
     path = saved(tmp_path / "a.npy", torch.randn(rows, 8))
-    with pytest.raises(UsageError, match=rf"a\.npy holds {rows} embeddings; expected 5, one per class, or 2, one per g"):
+    with pytest.raises(
+        UsageError, match=rf"a\.npy holds {rows} embeddings; expected 5, one per class, or 2, one per g"
+    ):
         first_queries(path, 5, 2, 8)
 
 
