@@ -70,7 +70,7 @@ class MLDecoderHead(AttentionHead):
         feed_forward: int = 2048,
         dropout: float = 0.1,
         learn_queries: bool = False,
-        queries: Path | str | None = None,
+        queries: Path | None = None,
     ) -> None:
         super().__init__()
         check_sizes("an ML-Decoder", num_features, num_classes)

@@ -17,9 +17,7 @@ __all__ = ["first_queries", "read_embeddings"]
 _SUFFIXES = (".npy", ".safetensors", ".pt")
 
 
-def first_queries(
-    path: Path | str | None, num_classes: int, num_groups: int, width: int
-) -> Float[Tensor, "groups width"]:
+def first_queries(path: Path | None, num_classes: int, num_groups: int, width: int) -> Float[Tensor, "groups width"]:
     """Returns a query for each group: random, or from a file of embeddings.
 
     A file has an embedding for each group, or one for each class, in the order of the classes; a group's query is then
@@ -55,7 +53,7 @@ def first_queries(
     return embeddings @ nn.init.orthogonal_(torch.empty(embeddings.shape[1], width))
 
 
-def read_embeddings(path: Path | str) -> Float[Tensor, "rows size"]:
+def read_embeddings(path: Path) -> Float[Tensor, "rows size"]:
     """Reads a matrix from a file, in float32: a row for each embedding.
 
     Args:
@@ -65,7 +63,7 @@ def read_embeddings(path: Path | str) -> Float[Tensor, "rows size"]:
     Raises:
         UsageError: if there is no such file, or it holds anything but one matrix of finite real numbers.
     """
-    path = Path(path).expanduser()
+    path = Path(path).expanduser()  # a spec that is rebuilt has a string
     if not path.is_file():
         raise UsageError(f"queries: no file '{path}'; expected one of embeddings, a row for each class")
     if path.suffix not in _SUFFIXES:

@@ -67,7 +67,7 @@ class Query2LabelHead(AttentionHead):
         feed_forward: int = 1024,
         num_layers: int = 2,
         dropout: float = 0.1,
-        queries: Path | str | None = None,
+        queries: Path | None = None,
     ) -> None:
         super().__init__()
         check_sizes("a Query2Label head", num_features, num_classes)

@@ -32,7 +32,7 @@ def test_embeddings_are_read_in_float32(tmp_path: Path, name: str, dtype: torch.
 
 def test_a_dict_of_one_tensor_is_that_tensor(tmp_path: Path) -> None:
     torch.save({"weight": torch.ones(3, 2)}, tmp_path / "a.pt")
-    assert read_embeddings(str(tmp_path / "a.pt")).shape == (3, 2)
+    assert read_embeddings(tmp_path / "a.pt").shape == (3, 2)
 
 
 def test_embeddings_as_long_as_a_query_are_the_queries(tmp_path: Path) -> None:
