@@ -186,8 +186,9 @@ class WeightEMA(pl.Callback):
         _copy(self._average, tensors)
 
     def _show_running(self, pl_module: pl.LightningModule) -> None:
-        _copy(self._running, _by_name(pl_module))
-        self._running = {}
+        if self._running:
+            _copy(self._running, _by_name(pl_module))
+            self._running = {}
 
 
 def _learning(module: nn.Module) -> Iterator[tuple[str, Tensor]]:

@@ -105,11 +105,11 @@ class GradualUnfreezing(pl.Callback):
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Leaves the backbone as it was found."""
-        self._let_go(_backbone(pl_module))
+        self._let_go(pl_module)
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
         """Leaves the backbone as it was found."""
-        self._let_go(_backbone(pl_module))
+        self._let_go(pl_module)
 
     def _forget(self) -> None:
         self._depths = {}
@@ -141,22 +141,21 @@ class GradualUnfreezing(pl.Callback):
             if own and own <= waiting:
                 module.eval()
 
-    def _let_go(self, backbone: Backbone) -> None:
+    def _let_go(self, pl_module: pl.LightningModule) -> None:
         if self._released is not None:
-            self._hold(backbone, self.stages, alone=True)
+            self._hold(_backbone(pl_module), self.stages, alone=True)
             self._released = None
 
     def _tell(self, epoch: int, released: int) -> None:
         layers = len(set(self._depths.values()))
         if not released:
-            epochs = ", ".join(str(1 + number * self.epochs_per_stage) for number in range(1, self.stages + 1))
             log.info(
-                "epoch %d: the head learns alone; the backbone's %d layers are released in %d pieces, the last first, "
-                "with epoch %s",
+                "epoch %d: the head learns alone; of the backbone's %d layers the last follow in epoch %d, "
+                "the first in epoch %d",
                 epoch + 1,
                 layers,
-                self.stages,
-                epochs,
+                1 + self.epochs_per_stage,
+                1 + self.epochs_per_stage * self.stages,
             )
             return
         learning = {depth for name, depth in self._depths.items() if self._pieces[name] <= released}

@@ -105,8 +105,7 @@ def test_what_is_told_is_what_is_released(small, tmp_path, monkeypatch, capsys):
     assert main(["fit", *small, *STAGES, "--trainer.max_epochs", "4"]) == 0
     lines = [line for line in capsys.readouterr().err.splitlines() if " layers " in line]
     assert lines == [
-        "epoch 1: the head learns alone; the backbone's 5 layers are released in 2 pieces, the last first, with "
-        "epochs 2, 3",
+        "epoch 1: the head learns alone; of the backbone's 5 layers the last follow in epoch 2, the first in epoch 3",
         "epoch 2: the head and the last 3 of the backbone's 5 layers learn (1 of 2 pieces are released)",
         "epoch 3: the head and the last 5 of the backbone's 5 layers learn (2 of 2 pieces are released)",
     ]
