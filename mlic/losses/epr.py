@@ -26,13 +26,15 @@ class EPRLoss(UnobservedLoss):
 
     Args:
         expected_positives: how many classes a sample has on average, above 0; somebody has to know it. By default the
-            mean number of known present classes of a training sample, which is 1 for single positives and then too few.
+            training labels have to tell. `absent`: the mean number of present classes, which is 1 for single positives
+            and then too few. `unknown`: the sum over the classes of the present ones' share of the known labels, which
+            is right if chance chose what is known.
         unobserved: as `UnobservedLoss` says.
         reduction: as `Loss` says.
 
     Raises:
-        UsageError: if `expected_positives` is out of its range; and when it is called, if it is not given and nobody
-            counted the training data.
+        UsageError: if `expected_positives` is out of its range; and when it is called, if it is not given and the
+            training labels do not tell, because nobody counted them or, where `unknown`, none is known to be absent.
 
     Example:
         Two classes at p = 1/2 are as many as expected, so the present one's log(2) is all.
@@ -54,8 +56,13 @@ class EPRLoss(UnobservedLoss):
         self._counted: float | None = None
 
     def adapt(self, counts: ClassCounts) -> None:
-        """Takes the mean number of known present classes of a training sample."""
-        self._counted = sum(counts.positives) / max(counts.samples, 1)
+        """Takes from the training labels how many classes a sample has on average, if they tell."""
+        if self.unobserved == "absent":
+            self._counted = sum(counts.positives) / max(counts.samples, 1)
+            return
+        pairs = zip(counts.positives, counts.negatives, strict=True)
+        shares = [positives / max(positives + negatives, 1) for positives, negatives in pairs]
+        self._counted = sum(shares) if any(counts.negatives) else None
 
     def partial_cells(
         self,
@@ -93,7 +100,7 @@ class EPRLoss(UnobservedLoss):
         expected = self._counted if self.expected_positives is None else self.expected_positives
         if expected is None:
             raise UsageError(
-                "expected_positives is not given, and how often each class is present in the training data is not "
-                "known; give it, or take a datamodule that has class_counts"
+                "expected_positives is not given, and the training data does not tell how many classes a sample has: "
+                "it was not counted, or none of its labels is known to be absent; give the number"
             )
         return expected

@@ -1,7 +1,7 @@
 """`LargeLoss`: unobserved labels are assumed to be absent, except for those that fit worst."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, get_args
 
 import torch
@@ -66,16 +66,17 @@ class LargeLoss(UnobservedLoss):
             raise UsageError(f"share_per_epoch is {share_per_epoch}; expected a share of the labels, 0 to 1")
         self.scheme = scheme
         self.share_per_epoch = share_per_epoch
-        self._corrected: set[tuple[int, int]] = set()  # sample and class
+        self._corrected: dict[int, set[int]] = {}  # the classes of each sample
 
     def memory(self) -> dict[str, Tensor]:
         """Returns which labels were corrected for good: a row of sample and class for each."""
-        return {"corrected": torch.tensor(sorted(self._corrected), dtype=torch.int64).reshape(-1, 2)}
+        pairs = [(sample, column) for sample, columns in self._corrected.items() for column in columns]
+        return {"corrected": torch.tensor(sorted(pairs), dtype=torch.int64).reshape(-1, 2)}
 
     def remember(self, memory: Mapping[str, Tensor]) -> None:
         """Takes which labels were corrected for good."""
-        pairs = memory["corrected"].tolist() if "corrected" in memory else []
-        self._corrected = {(row, column) for row, column in pairs}
+        self._corrected = {}
+        self._correct(memory["corrected"].tolist() if "corrected" in memory else [])
 
     def partial_cells(
         self,
@@ -107,23 +108,27 @@ class LargeLoss(UnobservedLoss):
         share = self._share()
         if share == 0:
             return torch.zeros_like(unobserved)
-        # Observed ones are below all others. The number of the process tells its own rows.
-        ranked = torch.where(unobserved, losses, -1.0).double()
-        rank = distributed.get_rank() if num_processes() > 1 else 0
-        index = ranked.new_full((len(ranked),), -1.0) if self.index is None else self.index.to(ranked)
-        rows = gathered(torch.cat([ranked, index[:, None], torch.full_like(index, rank)[:, None]], dim=1))
-        everyone, indices, ranks = rows[:, :-2], rows[:, -2], rows[:, -1]
+        # Observed ones are below all others.
+        everyone = gathered(torch.where(unobserved, losses, -1.0))
         number = math.ceil(round(share * int((everyone >= 0).sum()), 6))
         # Of equal losses the first is taken: the sorting is stable.
         order = everyone.flatten().argsort(descending=True, stable=True)[:number]
         largest = torch.zeros_like(everyone, dtype=torch.bool)
         largest.view(-1)[order] = True
         largest &= everyone >= 0
+        # Which process has a row, and which sample it is.
+        own = distributed.get_rank() if num_processes() > 1 else 0
+        index = torch.full((len(losses),), -1) if self.index is None else self.index
+        origin = gathered(torch.stack([torch.full_like(index, own), index], dim=1).to(losses.device))
         if self.scheme == "correct_permanently":
-            places = largest.nonzero()
-            samples = indices[places[:, 0]].long().tolist()
-            self._corrected.update(zip(samples, places[:, 1].tolist(), strict=True))
-        return largest[ranks == rank]
+            # All processes note the corrections of all, so that a sample may come to another one in the next epoch.
+            rows, columns = largest.nonzero().unbind(dim=1)
+            self._correct(zip(origin[rows, 1].tolist(), columns.tolist(), strict=True))
+        return largest[origin[:, 0] == own]
+
+    def _correct(self, pairs: Iterable[Sequence[int]]) -> None:
+        for sample, column in pairs:
+            self._corrected.setdefault(sample, set()).add(column)
 
     def _corrected_before(self, unobserved: Bool[Tensor, "batch classes"]) -> Bool[Tensor, "batch classes"]:
         if self.index is None or len(self.index) != len(unobserved):
@@ -132,12 +137,7 @@ class LargeLoss(UnobservedLoss):
                 "train with MultiLabelClassifier, set loss.index for each batch, or take scheme: correct"
             )
         samples = self.index.tolist()
-        of_sample: dict[int, list[int]] = {sample: [] for sample in samples}
-        for sample, column in self._corrected:
-            if sample in of_sample:
-                of_sample[sample].append(column)
-        # A sample may be in a batch twice: rare ones are repeated.
-        places = [(row, column) for row, sample in enumerate(samples) for column in of_sample[sample]]
+        places = [(row, column) for row, sample in enumerate(samples) for column in self._corrected.get(sample, ())]
         before = torch.zeros_like(unobserved)
         if places:
             at = torch.tensor(places, device=before.device)

@@ -1,7 +1,7 @@
 """Sums and rows of all the processes of a distributed training; with one process they are what they were."""
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Int64, Shaped
 from torch import Tensor, distributed
 
 __all__ = ["gathered", "num_processes", "summed"]
@@ -21,7 +21,7 @@ def summed(count: Int64[Tensor, ""]) -> Int64[Tensor, ""]:
     return total
 
 
-def gathered(rows: Float[Tensor, "own columns"]) -> Float[Tensor, "all columns"]:
+def gathered(rows: Shaped[Tensor, "own columns"]) -> Shaped[Tensor, "all columns"]:
     """Returns the rows of all processes, in the order of the processes; each of them has to call it.
 
     A process may have any number of rows, or none. Its own rows keep their gradient, those of the others are numbers.

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from mlic.cli import main
 from mlic.errors import UsageError
 from mlic.losses import ANLSLoss, LargeLoss
 
@@ -114,6 +115,27 @@ def test_a_training_begins_with_nothing_corrected():
     loss(torch.ones(1, 4), torch.zeros(1, 4))
     loss.remember({})
     assert loss.memory()["corrected"].shape == (0, 2)
+
+
+def weights(run, kind):
+    checkpoint = torch.load(f"runs/{run}/v1/{kind}.ckpt", weights_only=True)
+    return checkpoint["state_dict"], checkpoint["mlic"]["loss_memory"]["corrected"]
+
+
+@pytest.mark.slow
+def test_a_resumed_training_corrects_what_an_uninterrupted_one_does(small, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    options = {"scheme": "correct_permanently", "share_per_epoch": "0.1"}
+    words = [*small, "--model.loss", "large_loss"]
+    words += [word for name, value in options.items() for word in (f"--model.loss.{name}", value)]
+    assert main(["fit", *words, "--name", "whole", "--trainer.max_epochs", "3"]) == 0
+    assert main(["fit", *words, "--name", "begun", "--trainer.max_epochs", "2"]) == 0
+    resumed = ["fit", "--name", "resumed", "--ckpt_path", "runs/begun/v1/last.ckpt", "--trainer.max_epochs", "3"]
+    assert main(resumed) == 0
+    assert 0 < len(weights("begun", "last")[1]) < len(weights("whole", "last")[1])
+    (state, corrected), (again, corrected_again) = weights("whole", "last"), weights("resumed", "last")
+    assert torch.equal(corrected, corrected_again)
+    assert all(torch.equal(state[name], again[name]) for name in state)
 
 
 def test_correcting_for_good_without_knowing_the_samples_is_refused():

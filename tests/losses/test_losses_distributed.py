@@ -1,6 +1,7 @@
 """Several processes learn what one process with the whole batch would. Run as a program, this file starts them."""
 
 import datetime
+import itertools
 import multiprocessing
 import os
 import subprocess
@@ -120,6 +121,21 @@ def stepped(name, processes, rank, wrap):
     return {"step": gradient_of(model, model(Batch(images[index], labels, index)))}
 
 
+def remembered(name, processes, rank, wrap):
+    """Returns value and gradient in an epoch that finds samples on other processes than they were corrected on."""
+    torch.manual_seed(0)
+    model = wrap(nn.Linear(3, CLASSES).double())
+    found = {}
+    for layout, table in tables(processes).items():
+        loss = load(LOSSES[name])("correct_permanently", 0.1).train()
+        for loss.epoch in (1, 2):
+            order = torch.arange(SAMPLES).roll(5 * loss.epoch)
+            mine = Table(table.features[order], table.labels[order], table.lengths).of(rank)
+            loss.index = order[mine[2]]
+            found[layout, loss.epoch] = gradient_of(model, loss(model(mine[0]), mine[1]))
+    return found
+
+
 def work(rank, processes, folder):
     """What one of several processes does."""
     distributed.init_process_group(
@@ -130,12 +146,11 @@ def work(rank, processes, folder):
         timeout=datetime.timedelta(seconds=SECONDS),
     )
     answers = {}
-    for name in LOSSES:
-        for task in (learnt, stepped):
-            try:
-                answers[name, task.__name__] = task(name, processes, rank, DistributedDataParallel)
-            except Exception as error:  # reported by the test of this loss
-                answers[name, task.__name__] = f"{type(error).__name__}: {error}"
+    for name, task in [*itertools.product(LOSSES, (learnt, stepped)), ("large_loss", remembered)]:
+        try:
+            answers[name, task.__name__] = task(name, processes, rank, DistributedDataParallel)
+        except Exception as error:  # reported by the test of this loss
+            answers[name, task.__name__] = f"{type(error).__name__}: {error}"
     torch.save(answers, folder / f"answers{rank}.pt")
     distributed.destroy_process_group()
 
@@ -194,6 +209,10 @@ def test_the_average_over_processes_is_what_one_process_has_for_the_whole_batch(
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_process_without_samples_neither_keeps_the_others_waiting_nor_changes_the_step(answers, name):
     same(answers, stepped, name, 1e-5)
+
+
+def test_a_label_that_one_process_corrects_for_good_is_corrected_on_all(answers):
+    same(answers, remembered, "large_loss", 1e-10)
 
 
 def test_the_cases_have_a_gradient_to_differ_in():
