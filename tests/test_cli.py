@@ -108,7 +108,7 @@ def test_a_closed_pipe_is_no_error():
 def test_plugins_lists_one_kind_for_machines(capsys):
     assert main(["plugins", "heads", "--json"]) == 0
     parts = json.loads(capsys.readouterr().out)
-    assert {"kind": "heads", "name": "linear"}.items() <= parts[0].items()
+    assert "linear" in [part["name"] for part in parts]
     assert {part["kind"] for part in parts} == {"heads"}
 
 

@@ -99,8 +99,8 @@ HEADS = {
     "mlp": Plan(Named("mlp"), _SLOW, 40, _MAIN),
     "csra": Plan(Named("csra"), _FAST, 40, _MAIN),
     "cam": Plan(Named("cam"), _FAST, 40, _MAIN),
-    "ml_decoder": Plan(Named("ml_decoder"), _SLOW, 15, _MAIN[:3]),
-    "query2label": Plan(Named("query2label"), _SLOW, 15, _MAIN[:3]),
+    "ml_decoder": Plan(Named("ml_decoder"), _SLOW, 15, ("bce", "asymmetric")),
+    "query2label": Plan(Named("query2label"), _SLOW, 15, ("bce", "asymmetric")),
 }
 LOSSES = {
     "bce, balanced": Named("bce", {"pos_weight": "balanced"}),
