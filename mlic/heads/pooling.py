@@ -152,7 +152,7 @@ _POOLINGS: dict[str, type[nn.Module]] = {
 }
 
 
-def make_pooling(name: Pooling) -> nn.Module:
+def make_pooling(name: str) -> nn.Module:
     """Makes a pooling by its name.
 
     Raises:

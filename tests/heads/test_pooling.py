@@ -1,4 +1,6 @@
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import cast, get_args
 
@@ -18,7 +20,7 @@ def positive(*shape: int) -> Tensor:
 
 def with_p(p: float) -> GeneralizedMeanPooling:
     pooling = GeneralizedMeanPooling()
-    nn.init.constant_(pooling.excess, math.log(math.expm1(p - 1)))
+    nn.init.constant_(pooling.excess, p - 1 if p > 50 else math.log(math.expm1(p - 1)))  # undoes softplus
     return pooling
 
 
@@ -138,6 +140,12 @@ def test_gem_begins_as_the_cubic_mean() -> None:
     torch.testing.assert_close(make_pooling("gem")(feature_map), feature_map.pow(3).mean(dim=(2, 3)).pow(1 / 3))
 
 
+def test_gem_near_1_is_the_average_and_large_the_maximum() -> None:
+    feature_map = positive(2, 6, 3, 4)
+    torch.testing.assert_close(with_p(1 + 1e-6)(feature_map), feature_map.mean(dim=(2, 3)), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(with_p(1000.0)(feature_map), feature_map.amax(dim=(2, 3)), atol=0, rtol=0.01)
+
+
 def test_gem_of_places_that_are_0_counts_them() -> None:
     pooled = make_pooling("gem")(torch.tensor([[[[0.0, 2.0]]]]))
     torch.testing.assert_close(pooled.item(), (8 / 2) ** (1 / 3))
@@ -201,3 +209,24 @@ def test_gem_exports_to_onnx_with_nan_for_negative_features(
     assert found.isnan().nonzero().tolist() == [[1, 3]]
     expected = torch.func.functional_call(pooling, {}, given.abs())
     torch.testing.assert_close(found[[0, 2]], expected[[0, 2]], atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_every_pooling_compiles_as_one_graph() -> None:
+    # In a process of its own, since the type checks of the tests cannot be compiled.
+    program = """
+import torch
+from mlic.heads.pooling import make_pooling
+
+feature_map = torch.rand(2, 6, 3, 4)
+for name in ("avg", "max", "avg_max", "gem", "lse"):
+    pooling = make_pooling(name)
+    found = torch.compile(pooling, backend="eager", fullgraph=True)(feature_map)
+    torch.testing.assert_close(found, pooling(feature_map))
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
+
+
+def test_an_unknown_pooling_is_answered_with_the_names() -> None:
+    with pytest.raises(UsageError, match="pooling is 'mean'; expected one of avg, max, avg_max, gem, lse"):
+        make_pooling("mean")
