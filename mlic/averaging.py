@@ -18,7 +18,7 @@ _STATISTICS = ("running_mean", "running_var")
 
 
 class WeightEMA(pl.Callback):
-    """Keeps an exponential moving average of the weights (Polyak & Juditsky 1992) and shows it to whoever looks.
+    """Keeps a moving average of the weights and shows it to whoever looks (after Polyak & Juditsky 1992).
 
     Validations during `fit`, the `state_dict` of each checkpoint and the model after `fit` have the averaged weights.
     The training goes on with its own, which a checkpoint holds as `current_model_state`, so that it can be resumed.
