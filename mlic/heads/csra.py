@@ -42,8 +42,8 @@ class CSRAHead(AttentionHead):
         num_features: channels of the feature map.
         num_classes: number of logits.
         num_heads: number of heads.
-        lam: how much the attention counts beside the average, 0 or more; 0 is `LinearHead`. The paper takes 0.1 to 0.4,
-            more for larger data sets.
+        lam: how much the attention counts beside the average, 0 or more; 0 is `LinearHead`. The authors' own commands
+            take 0.1 with one head for VOC 2007 and 0.5 with six for COCO.
         temperatures: T of each head, above 0; None takes the paper's.
 
     Raises:

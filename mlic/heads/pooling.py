@@ -107,7 +107,7 @@ class GeneralizedMeanPooling(nn.Module):
         """
         if not (self._looked or torch.compiler.is_compiling()):
             _require_non_negative(feature_map)
-            self._looked = True
+            self._looked = feature_map.numel() > 0
         raised = feature_map.to(torch.promote_types(feature_map.dtype, torch.float32))
         # x^p as exp(p log x), which cannot overflow, nor have the infinite slope of a root of 0 where a feature is 0
         # everywhere. The floor is far below what counts, and above where processors calculate slowly.
@@ -171,6 +171,8 @@ def _log_mean_exp(numbers: Float[Tensor, "batch features h w"]) -> Float[Tensor,
 
 
 def _require_non_negative(feature_map: Float[Tensor, "batch features h w"]) -> None:
+    if not feature_map.numel():
+        return
     lowest = feature_map.detach().amin()
     if lowest < 0:
         raise UsageError(
