@@ -92,6 +92,7 @@ _MAIN = ("bce", "focal", "asymmetric", "zlpr", "two_way")
 _FAST, _SLOW = (3e-4, 1e-3, 3e-3, 1e-2), (1e-4, 3e-4, 1e-3)
 HEADS = {
     "linear": Plan(Named("linear"), _FAST, 60, _MAIN),
+    "linear, init_std 0.001": Plan(Named("linear", {"init_std": 0.001}), _FAST, 60, _MAIN),
     "linear, max": Plan(Named("linear", {"pooling": "max"}), _FAST, 40, _MAIN),
     "linear, avg_max": Plan(Named("linear", {"pooling": "avg_max"}), _FAST, 40, _MAIN),
     "linear, gem": Plan(Named("linear", {"pooling": "gem"}), _FAST, 40, _MAIN),
@@ -106,7 +107,8 @@ LOSSES = {
     "bce, balanced": Named("bce", {"pos_weight": "balanced"}),
     **{part.name: Named(part.name) for part in plugins.available("losses") if part.built_in},
 }
-PARTIAL = {f"{name}, unknown": Named(name, {"unobserved": "unknown"}) for name in ("an_ls", "wan", "em", "large_loss")}
+_PARTIAL = ("an_ls", "wan", "em", "epr", "large_loss")
+PARTIAL = {f"{name}, unknown": Named(name, {"unobserved": "unknown"}) for name in _PARTIAL}
 """Losses that have their own way with unknown labels of samples of which something is known."""
 METHODS: dict[str, tuple[str, Literal["ignore", "negative"]]] = {
     "bce, ignore": ("bce", "ignore"),
@@ -211,7 +213,9 @@ class Bench:
         return {side: samples.averaged() for side, samples in self.samples.items()}
 
     def _trained(self, run: Run) -> Figures:
-        plan, samples = HEADS[run.head], self.averaged if run.head == "linear" else self.samples
+        plan = HEADS[run.head]
+        averages = plan.part.name == "linear" and "pooling" not in plan.part.arguments
+        samples = self.averaged if averages else self.samples
         table = _with_deleted(self.data.table("train"), run.deleted, run.seed, run.unknown)
         torch.manual_seed(run.seed)
         loss = cast(Loss, _made("losses", (LOSSES | PARTIAL)[run.loss]))
@@ -305,7 +309,7 @@ def _logits(head: Head, maps: Float[Tensor, "samples features h w"]) -> Float[Te
 def write_heads(bench: Bench, seeds: int) -> str:
     """Returns a table of mAP, of CF1 and of OF1 for each head and its losses."""
     lines = []
-    for name in ("mAP", "CF1", "OF1"):
+    for name in ("mAP", "CF1", "OF1", "val mAP"):
         rows = []
         for head, plan in HEADS.items():
             runs = {loss: _seeds(bench, head, loss, seeds) for loss in plan.losses}
@@ -317,7 +321,8 @@ def write_heads(bench: Bench, seeds: int) -> str:
             ]
             rows.append([head, *cells, *(rest if name == "mAP" else [])])
         columns = ["parameters", "rate", "seconds"] if name == "mAP" else []
-        lines.append(_table([f"test {name}", *_MAIN, *columns], rows))
+        title = "validation mAP" if name == "val mAP" else f"test {name}"
+        lines.append(_table([title, *_MAIN, *columns], rows))
     return "\n".join(lines)
 
 
@@ -328,14 +333,14 @@ def write_losses(bench: Bench, seeds: int) -> str:
     rows = [
         [
             loss,
-            *(_spread(name, runs[loss]) for name in ("mAP", "CF1", "OF1")),
+            *(_spread(name, runs[loss]) for name in ("mAP", "CF1", "OF1", "val mAP")),
             f"{bench.rate('linear', loss):g}",
             " ".join(f"{run['epochs']:.0f}" for run in runs[loss]),
             _seconds(runs[loss]),
         ]
         for loss in ranked
     ]
-    return _table(["loss", "test mAP", "CF1", "OF1", "rate", "best epochs", "seconds"], rows)
+    return _table(["loss", "test mAP", "CF1", "OF1", "validation mAP", "rate", "best epochs", "seconds"], rows)
 
 
 def write_unknown(bench: Bench, seeds: int, picture: Path) -> str:
