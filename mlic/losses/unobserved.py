@@ -1,6 +1,5 @@
 """`UnobservedLoss`: labels that nobody looked at are neither absent nor left out."""
 
-import abc
 from typing import Literal, get_args
 
 import torch
@@ -36,7 +35,6 @@ class UnobservedLoss(Loss):
             raise UsageError(f"unobserved is '{unobserved}'; expected one of {', '.join(get_args(Unobserved))}")
         self.unobserved = unobserved
 
-    @abc.abstractmethod
     def partial_cells(
         self,
         logits: Float[Tensor, "batch classes"],
@@ -50,6 +48,7 @@ class UnobservedLoss(Loss):
             labels: of the type of the logits; 1 present, 0 absent, unobserved or left out.
             unobserved: which cells nobody looked at.
         """
+        raise NotImplementedError(f"{type(self).__name__} has to define partial_cells(logits, labels, unobserved)")
 
     def cells(
         self, logits: Float[Tensor, "batch classes"], labels: Float[Tensor, "batch classes"]

@@ -12,13 +12,18 @@ import torch
 
 from mlic.labels.counts import ClassCounts
 from mlic.losses import (
+    ANLSLoss,
     AsymmetricLoss,
     BCELoss,
     DistributionBalancedLoss,
+    EMLoss,
+    EPRLoss,
     FocalLoss,
     HillLoss,
+    LargeLoss,
     Poly1Loss,
     SPLCLoss,
+    WANLoss,
 )
 
 GOLDEN = Path(__file__).parents[2] / "../shared/golden/losses.json"
@@ -32,15 +37,25 @@ CELLWISE = {
     "splc": SPLCLoss,
     "poly1_bce": Poly1Loss,
 }
-OWN_TEST_HERE = ["bce_ignore", "asl_ignore", "db"]
+
+
+def second_epoch(scheme, reduction):
+    loss = LargeLoss(scheme, share_per_epoch=0.2, reduction=reduction)
+    loss.epoch = 1
+    return loss
+
+
+SINGLE_POSITIVE = [
+    ("an", lambda reduction: ANLSLoss(smoothing=0.0, reduction=reduction)),
+    ("an", lambda reduction: BCELoss(reduction=reduction)),
+    ("an_ls", lambda reduction: ANLSLoss(smoothing=0.1, reduction=reduction)),
+    ("wan", lambda reduction: WANLoss(reduction=reduction)),
+    ("em", lambda reduction: EMLoss(alpha=0.2, reduction=reduction)),
+    ("ll_r", lambda reduction: second_epoch("reject", reduction)),
+    ("ll_ct", lambda reduction: second_epoch("correct", reduction)),
+]
+OWN_TEST_HERE = ["bce_ignore", "asl_ignore", "db", "epr", *dict(SINGLE_POSITIVE)]
 ELSEWHERE = {
-    "an": "test_an_ls.py",
-    "an_ls": "test_an_ls.py",
-    "wan": "test_wan.py",
-    "em": "test_em.py",
-    "epr": "test_epr.py",
-    "ll_r": "test_large_loss.py",
-    "ll_ct": "test_large_loss.py",
     "two_way": "test_two_way.py",
     "zlpr": "test_zlpr.py",
 }
@@ -49,6 +64,7 @@ INPUTS = {
     "extreme": ("logits_extreme", "targets_extreme"),
     "soft": ("logits", "soft_targets"),
     "unknown": ("logits", "targets_unknown"),
+    "single_positive": ("logits", "single_positive"),
 }
 PRECISIONS = [pytest.param(torch.float64, 1e-6, id="float64"), pytest.param(torch.float32, 1e-5, id="float32")]
 
@@ -115,6 +131,24 @@ def test_bce_with_unknown_cells_is_the_golden_mean_over_known_cells(case, dtype,
 def test_asymmetric_with_unknown_cells_is_the_golden_sum_over_known_cells(case, dtype, tolerance):
     logits, labels = tensors(case, dtype)
     equal(AsymmetricLoss(**arguments(case), reduction="sum")(logits, labels), case["value"], tolerance)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
+@pytest.mark.parametrize(
+    ("case", "make"),
+    [pytest.param(*case.values, make, marks=case.marks) for name, make in SINGLE_POSITIVE for case in cases(name)],
+)
+def test_losses_for_single_positives_have_the_golden_cells_and_reductions(case, make, dtype, tolerance):
+    check_cells_and_reductions(make, case, *tensors(case, dtype), tolerance)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
+@pytest.mark.parametrize("case", cases("epr"))
+def test_epr_is_the_golden_value_and_its_reductions_are_multiples(case, dtype, tolerance):
+    logits, labels = tensors(case, dtype)
+    for reduction, factor in (("mean", 1), ("batchmean", 5), ("sum", 20)):
+        loss = EPRLoss(case["params"]["expected_num_pos"], reduction=reduction)
+        equal(loss(logits, labels), factor * case["value"], tolerance)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), PRECISIONS)
