@@ -17,6 +17,7 @@ from torch import Tensor, nn
 import mlic
 from mlic.backbones.base import Backbone
 from mlic.backbones.inception_v3 import InceptionV3
+from mlic.checkpoints import read_checkpoint
 from mlic.datamodules.base import Batch, MultiLabelDataModule
 from mlic.errors import CheckpointError, MlicError, UsageError
 from mlic.heads.base import Head
@@ -31,14 +32,12 @@ from mlic.schedules import Schedule
 from mlic.thresholds import fit_thresholds
 from mlic.views import TTA, check_tta, scaled_sides, views
 
-__all__ = ["MultiLabelClassifier", "read_checkpoint"]
+__all__ = ["MultiLabelClassifier"]
 
 _DIVERGED = "the training has diverged: lower the learning rate, or set trainer.gradient_clip_val"
 
 Side = Literal["val", "test"]
 _IN_SCRIPT = "{} is defined in a script; put it into a module, or no other program can load the checkpoint"
-_CARD = {"classes", "model", "preprocessing"}
-_PARTS = {"backbone", "head", "loss"}
 
 ClassifierType = TypeVar("ClassifierType", bound="MultiLabelClassifier")
 
@@ -203,13 +202,10 @@ class MultiLabelClassifier(pl.LightningModule):
         if stage == "fit" and data.class_counts is not None:
             self._take_counts(data.class_counts)
 
-    def on_train_epoch_start(self) -> None:
-        """Tells the loss which epoch it is."""
-        self.loss.epoch = self.current_epoch
-
     def training_step(self, batch: Batch, batch_idx: int) -> Float[Tensor, ""]:
         """Returns the loss of a batch."""
-        self.loss.index = batch.index
+        # Not at the start of the epoch: pytorch-lightning 2.6 has none where it goes on in the middle of one.
+        self.loss.epoch, self.loss.index = self.current_epoch, batch.index
         if len(batch.index) == 0:
             # Every image was unreadable and skipped. A zero that every parameter has part in keeps DDP in step, and a
             # loss of no samples keeps its sums over the processes in step.
@@ -386,27 +382,3 @@ class MultiLabelClassifier(pl.LightningModule):
         loss = self.loss(rows.logits.to(self.device), rows.labels.to(self.device))
         figures = {"loss": loss, **headline(rows.logits, rows.labels, self.thresholds.cpu())}
         self.log_dict({f"{side}/{name}": value for name, value in figures.items()}, prog_bar=False)
-
-
-def read_checkpoint(path: str | Path) -> Mapping[str, Any]:
-    """Loads a checkpoint as plain data and tensors, on the CPU.
-
-    Raises:
-        CheckpointError: if there is no such file, or mlic did not write it.
-    """
-    try:
-        checkpoint: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except FileNotFoundError:
-        raise CheckpointError(
-            f"{path}: no such checkpoint; a run keeps its own in runs/<name>/v<k>/best.ckpt"
-        ) from None
-    except IsADirectoryError:
-        raise CheckpointError(
-            f"{path}: a folder; expected a checkpoint in it, such as {Path(path) / 'best.ckpt'}"
-        ) from None
-    except Exception as error:  # torch raises what it likes on a file that is not a checkpoint
-        raise CheckpointError(f"{path}: not a checkpoint that can be read ({type(error).__name__})") from error
-    card = checkpoint.get("mlic") if isinstance(checkpoint, dict) else None
-    if not isinstance(card, dict) or not card.keys() >= _CARD or not card["model"].keys() >= _PARTS:
-        raise CheckpointError(f"{path}: a checkpoint, but not one of mlic; expected one that `mlic fit` wrote")
-    return cast(Mapping[str, Any], checkpoint)

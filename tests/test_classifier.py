@@ -5,7 +5,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mlic.backbones.base import Backbone
-from mlic.classifier import MultiLabelClassifier, read_checkpoint
+from mlic.checkpoints import read_checkpoint
+from mlic.classifier import MultiLabelClassifier
 from mlic.datamodules.base import Batch, MultiLabelDataModule
 from mlic.errors import CheckpointError, UsageError
 from mlic.heads.linear import LinearHead
@@ -255,6 +256,33 @@ def test_the_loss_knows_the_epoch_and_the_counts_which_the_checkpoint_brings_bac
     read_checkpoint(tmp_path / "c.ckpt")
     again = MultiLabelClassifier.from_checkpoint(tmp_path / "c.ckpt")
     assert again.loss.counts == CountedData().class_counts == again.class_counts
+
+
+def test_the_loss_knows_the_epoch_of_a_training_that_goes_on_in_the_middle_of_one(tmp_path):
+    class ThreeBatches(CountedData):
+        def train_dataloader(self):
+            return torch.utils.data.DataLoader([batch()] * 3, batch_size=None)
+
+    class Watching(pl.Callback):
+        def __init__(self) -> None:
+            self.epochs: list[int] = []
+
+        def on_train_batch_end(self, trainer, pl_module, *_):
+            self.epochs.append(pl_module.loss.epoch)
+            if trainer.global_step == 4:
+                trainer.save_checkpoint(tmp_path / "middle.ckpt")
+
+    def epochs(**options):
+        watching = Watching()
+        trainer = pl.Trainer(
+            max_epochs=3, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
+            callbacks=[watching],
+        )  # fmt: skip
+        trainer.fit(classifier(), datamodule=ThreeBatches(), **options)
+        return watching.epochs
+
+    assert epochs() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    assert epochs(ckpt_path=tmp_path / "middle.ckpt", weights_only=True) == [1, 1, 2, 2, 2]
 
 
 class Leftmost(LinearHead):

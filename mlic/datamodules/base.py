@@ -1,15 +1,15 @@
-"""`MultiLabelDataModule` and `Batch`: what the classifier asks of any data."""
+"""`MultiLabelDataModule`, `Batch` and `FeatureBatch`: what the classifier asks of any data."""
 
 import abc
 from typing import NamedTuple
 
 import pytorch_lightning as pl
-from jaxtyping import Int64, Shaped, UInt8
+from jaxtyping import Float, Int64, Shaped, UInt8
 from torch import Tensor
 
 from mlic.labels.counts import ClassCounts
 
-__all__ = ["Batch", "MultiLabelDataModule"]
+__all__ = ["Batch", "FeatureBatch", "MultiLabelDataModule"]
 
 
 class Batch(NamedTuple):
@@ -26,6 +26,22 @@ class Batch(NamedTuple):
     labels: Shaped[Tensor, "batch classes"]
     index: Int64[Tensor, " batch"]  # type: ignore[assignment]  # hides tuple.index, which nobody asks of a batch
     errors: tuple[tuple[int, str], ...] = ()
+
+
+class FeatureBatch(NamedTuple):
+    """Some samples of which the feature maps are known, so that only the head has to run.
+
+    Attributes:
+        features: what the backbone gave, or what the head's `condense` made of it.
+        labels: as in `Batch`.
+        index: as in `Batch`.
+        batch_size: how many of the samples a step learns from, in their order; all where it is 0.
+    """
+
+    features: Float[Tensor, "batch features h w"]
+    labels: Shaped[Tensor, "batch classes"]
+    index: Int64[Tensor, " batch"]  # type: ignore[assignment]  # hides tuple.index, which nobody asks of a batch
+    batch_size: int = 0
 
 
 class MultiLabelDataModule(pl.LightningDataModule, abc.ABC):

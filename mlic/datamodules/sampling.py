@@ -40,6 +40,10 @@ class EpochSampler(DistributedSampler[Draw]):
         """Yields this process's share of the samples of the current epoch."""
         return (Draw(self.epoch, place) for place in self._places())
 
+    def order(self) -> Int64[np.ndarray, " draws"]:
+        """Returns the rows of all draws of the current epoch at once, for data that need no reading one by one."""
+        return np.fromiter(self._places(), np.int64, len(self))
+
     def _places(self) -> Iterator[int]:
         """Yields this process's share of the shuffled numbers from 0 to the length of the epoch."""
         return cast(Iterator[int], super().__iter__())
@@ -71,10 +75,19 @@ class RepeatSampler(EpochSampler):
 
     def __iter__(self) -> Iterator[Draw]:
         """Yields this process's share of the samples of the current epoch."""
+        index, repeat = self._showings()
+        return (Draw(self.epoch, int(index[place]), int(repeat[place])) for place in self._places())
+
+    def order(self) -> Int64[np.ndarray, " draws"]:
+        """Returns the rows of all draws of the current epoch at once, repeats among them."""
+        rows: Int64[np.ndarray, " draws"] = self._showings()[0][super().order()]
+        return rows
+
+    def _showings(self) -> tuple[Int64[np.ndarray, " draws"], Int64[np.ndarray, " draws"]]:
+        """Returns the row of each showing of the epoch, before the shuffle, and how often it was shown before."""
         times = showings(self._factors, self.seed, self.epoch)
         index = np.repeat(np.arange(len(times)), times)
-        repeat = np.arange(len(index)) - np.repeat(np.cumsum(times) - times, times)
-        return (Draw(self.epoch, int(index[place]), int(repeat[place])) for place in self._places())
+        return index, np.arange(len(index)) - np.repeat(np.cumsum(times) - times, times)
 
 
 def repeat_factors(table: LabelTable, threshold: float) -> Float64[np.ndarray, " samples"]:

@@ -19,6 +19,19 @@ class Head(Part, nn.Module, abc.ABC):
     def forward(self, feature_map: Float[Tensor, "batch features h w"]) -> Float[Tensor, "batch classes"]:
         """Returns the logits, for any height and width of the map."""
 
+    @property
+    def condensed(self) -> str:
+        """The name of what `condense` keeps, the same for all heads that keep the same; empty: the whole map."""
+        return ""
+
+    def condense(self, feature_map: Float[Tensor, "batch features h w"]) -> Float[Tensor, "batch features ..."]:
+        """Returns what of a feature map the head has to know, itself a map: the head makes the same logits of both.
+
+        Asked when features are kept, so that no more is kept than is needed. Nothing in it may learn. A head that pools
+        before everything else overrides this and `condensed`.
+        """
+        return feature_map
+
     @classmethod
     def without_files(cls, init_args: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the constructor arguments that make the same network without reading files.

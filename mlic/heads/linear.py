@@ -10,7 +10,7 @@ from mlic.errors import UsageError
 from mlic.heads.base import Head
 from mlic.heads.checks import check_dropout, check_sizes
 from mlic.heads.maps import at_each_place
-from mlic.heads.pooling import AveragePooling, Pooling, make_pooling
+from mlic.heads.pooling import AveragePooling, Pooling, condensed, fixed_name, make_pooling
 
 __all__ = ["LinearHead"]
 
@@ -69,6 +69,15 @@ class LinearHead(Head):
     def forward(self, feature_map: Float[Tensor, "batch features h w"]) -> Float[Tensor, "batch classes"]:
         """Returns the logits, for any height and width of the map."""
         return cast(Tensor, self.linear(self.dropout(self.pooling(feature_map))))
+
+    @property
+    def condensed(self) -> str:
+        """The name of the pooling, unless it learns."""
+        return fixed_name(self.pooling)
+
+    def condense(self, feature_map: Float[Tensor, "batch features h w"]) -> Float[Tensor, "batch features ..."]:
+        """Returns the pooled features as a map of one place, unless the pooling learns."""
+        return condensed(self.pooling, feature_map)
 
     def class_activation(self, feature_map: Float[Tensor, "batch features h w"]) -> Float[Tensor, "batch classes h w"]:
         """Returns what each place says about each class (Zhou et al. 2016, arXiv:1512.04150).

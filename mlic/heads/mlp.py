@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from mlic.errors import UsageError
 from mlic.heads.base import Head
 from mlic.heads.checks import check_dropout, check_sizes
-from mlic.heads.pooling import Pooling, make_pooling
+from mlic.heads.pooling import Pooling, condensed, fixed_name, make_pooling
 
 __all__ = ["MLPHead"]
 
@@ -66,3 +66,12 @@ class MLPHead(Head):
         """Returns the logits, for any height and width of the map."""
         hidden = torch.relu(self.hidden(self.pooling(feature_map)))
         return cast(Tensor, self.linear(self.dropout(hidden)))
+
+    @property
+    def condensed(self) -> str:
+        """The name of the pooling, unless it learns."""
+        return fixed_name(self.pooling)
+
+    def condense(self, feature_map: Float[Tensor, "batch features h w"]) -> Float[Tensor, "batch features ..."]:
+        """Returns the pooled features as a map of one place, unless the pooling learns."""
+        return condensed(self.pooling, feature_map)

@@ -1,7 +1,7 @@
 """Pooling: a feature map to one number per feature, in several ways between the average and the maximum."""
 
 import math
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 import torch
 from jaxtyping import Float
@@ -17,6 +17,8 @@ __all__ = [
     "LogSumExpPooling",
     "MaxPooling",
     "Pooling",
+    "condensed",
+    "fixed_name",
     "make_pooling",
 ]
 
@@ -162,6 +164,32 @@ def make_pooling(name: str) -> nn.Module:
         names = get_args(Pooling)
         raise UsageError(f"pooling is '{name}'; expected one of {', '.join(names)}{did_you_mean(name, names)}")
     return _POOLINGS[name]()
+
+
+def fixed_name(pooling: nn.Module) -> str:
+    """Returns the name of a pooling that learns nothing; empty for one that does.
+
+    Example:
+        >>> fixed_name(make_pooling("max")), fixed_name(make_pooling("gem"))
+        ('max', '')
+    """
+    names = (name for name, kind in _POOLINGS.items() if type(pooling) is kind)
+    return "" if any(True for _ in pooling.parameters()) else next(names, "")
+
+
+def condensed(
+    pooling: nn.Module, feature_map: Float[Tensor, "batch features h w"]
+) -> Float[Tensor, "batch features ..."]:
+    """Returns the map of a single place that the pooling makes the same of as of the whole one.
+
+    The average, the maximum, and what lies between them, of a single number are this number. The whole map, where the
+    pooling learns.
+
+    Example:
+        >>> condensed(make_pooling("avg"), torch.tensor([[[[1.0, 3.0]]]])).tolist()
+        [[[[2.0]]]]
+    """
+    return cast(Tensor, pooling(feature_map))[:, :, None, None] if fixed_name(pooling) else feature_map
 
 
 def _log_mean_exp(numbers: Float[Tensor, "batch features h w"]) -> Float[Tensor, "batch features"]:

@@ -1,0 +1,177 @@
+"""`FeatureData`: the samples of an `ImageDataModule` with the features that a store keeps of them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from jaxtyping import Float, Int64
+
+from mlic.datamodules.base import FeatureBatch, MultiLabelDataModule
+from mlic.datamodules.sampling import EpochSampler
+from mlic.labels import LabelTable
+from mlic.labels.counts import ClassCounts
+
+__all__ = ["FeatureData", "FeatureLoader", "FeatureRows", "Kept"]
+
+_EVALUATED_BYTES = 2**26  # of features an evaluation handles at a time
+
+
+@runtime_checkable
+class FeatureRows(Protocol):
+    """Features of some images, in order, of which a few are read at a time."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The number of images, then the shape of one's features."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, items: slice | Int64[np.ndarray, " items"]) -> Float[np.ndarray, "items ..."]:
+        """Reads the features of some images."""
+        ...
+
+
+class Kept(NamedTuple):
+    """The samples of one side of which there are features.
+
+    Attributes:
+        table: all samples of the side.
+        rows: those of them whose image could be read.
+        views: their features, once for each augmented view; evaluation has one.
+    """
+
+    table: LabelTable
+    rows: Int64[np.ndarray, " samples"]
+    views: Sequence[FeatureRows]
+
+    def batch(self, at: Int64[np.ndarray, " batch"], view: int = 0, batch_size: int = 0) -> FeatureBatch:
+        """Returns some of the samples, which `at` counts among `rows`."""
+        features = torch.from_numpy(np.ascontiguousarray(self.views[view % len(self.views)][at]))
+        rows = self.rows[at]
+        return FeatureBatch(features, torch.from_numpy(self.table.dense(rows)), torch.from_numpy(rows), batch_size)
+
+
+class FeatureLoader:
+    """Yields the batches of an epoch, several at a time, without a worker and without a Python call a sample.
+
+    Args:
+        kept: the samples.
+        batch_size: samples a step and device.
+        sampler: in which order; None for the order of the rows, and for samples that no step learns from.
+        steps: how many batches make one `FeatureBatch`.
+        drop_last: whether to leave out a last batch that is not full.
+        world: number of processes that share the samples out, where there is no sampler that does.
+        rank: of this process.
+    """
+
+    def __init__(
+        self,
+        kept: Kept,
+        batch_size: int,
+        sampler: EpochSampler | None = None,
+        steps: int = 1,
+        *,
+        drop_last: bool = False,
+        world: int = 1,
+        rank: int = 0,
+    ) -> None:
+        self.kept = kept
+        self.batch_size = batch_size
+        self.sampler = sampler  # Lightning finds it here and tells it the epoch
+        self.steps = steps
+        self.drop_last = drop_last
+        self._mine = np.arange(rank, len(kept.rows), world)
+
+    def __len__(self) -> int:
+        return -(-self._length // (self.batch_size * self.steps))
+
+    def __iter__(self) -> Iterator[FeatureBatch]:
+        epoch = 0 if self.sampler is None else self.sampler.epoch
+        order = self._mine if self.sampler is None else self.sampler.order()
+        size = self.batch_size * self.steps
+        for start in range(0, self._length, size):
+            yield self.kept.batch(order[start : min(start + size, self._length)], epoch, self.batch_size)
+
+    @property
+    def _length(self) -> int:
+        length = len(self._mine) if self.sampler is None else len(self.sampler)
+        return length - length % self.batch_size if self.drop_last else length
+
+
+class FeatureData(MultiLabelDataModule):
+    """What an `ImageDataModule` reads, with features in place of images; for a head that learns alone.
+
+    Args:
+        images: the datamodule that has the labels.
+        sides: the features of train, and of val if there is one.
+        sampler: makes the order of the training samples from their rows.
+        steps: how many training batches come at a time.
+    """
+
+    def __init__(
+        self,
+        images: MultiLabelDataModule,
+        sides: Mapping[Literal["train", "val"], Kept],
+        sampler: "SamplerFactory",
+        batch_size: int,
+        steps: int = 1,
+    ) -> None:
+        super().__init__()
+        self.images = images
+        self.sides = sides
+        self.batch_size = batch_size
+        self.steps = steps
+        self._sampler = sampler
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The classes in order."""
+        return self.images.classes
+
+    @property
+    def validates(self) -> bool:
+        """Whether there is validation data."""
+        return self.images.validates
+
+    @property
+    def has_soft_labels(self) -> bool:
+        """Whether training labels may lie between 0 and 1."""
+        return self.images.has_soft_labels
+
+    @property
+    def class_counts(self) -> ClassCounts | None:
+        """How often each class is present in the training samples."""
+        return self.images.class_counts
+
+    def train_dataloader(self) -> FeatureLoader:
+        """Returns shuffled batches; the order depends on seed and epoch alone, and is that of the images."""
+        kept = self.sides["train"]
+        sampler = self._sampler(kept.rows, *self._place())
+        # As in training on images: a batch of one has no variance, which BatchNorm needs.
+        one_left = len(sampler) > self.batch_size and len(sampler) % self.batch_size == 1
+        return FeatureLoader(kept, self.batch_size, sampler, self.steps, drop_last=one_left)
+
+    def val_dataloader(self) -> FeatureLoader | list[FeatureLoader]:
+        """Returns the validation samples in order, or no loader where there is no validation data."""
+        if not self.validates:
+            return []
+        kept = self.sides["val"]
+        row_bytes = 4 * int(np.prod(kept.views[0].shape[1:]))
+        world, rank = self._place()
+        return FeatureLoader(kept, max(1, _EVALUATED_BYTES // row_bytes), world=world, rank=rank)
+
+    def _place(self) -> tuple[int, int]:
+        trainer: pl.Trainer | None = self.trainer
+        return (1, 0) if trainer is None else (trainer.world_size, trainer.global_rank)
+
+
+@runtime_checkable
+class SamplerFactory(Protocol):
+    """Makes the sampler of the training samples."""
+
+    def __call__(self, rows: Int64[np.ndarray, " samples"], world: int, rank: int) -> EpochSampler:
+        """Returns the order in which the rows are shown, as one of `world` processes sees it."""
+        ...
