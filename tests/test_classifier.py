@@ -239,7 +239,7 @@ def test_the_loss_knows_the_epoch_and_the_counts_which_the_checkpoint_brings_bac
     epochs = []
 
     class Watching(pl.Callback):
-        def on_train_batch_start(self, trainer, pl_module, *_):
+        def on_train_batch_end(self, trainer, pl_module, *_):
             epochs.append(pl_module.loss.epoch)
 
     model = classifier(loss=Counting)
