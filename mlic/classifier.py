@@ -18,7 +18,8 @@ import mlic
 from mlic.backbones.base import Backbone
 from mlic.backbones.inception_v3 import InceptionV3
 from mlic.checkpoints import read_checkpoint
-from mlic.datamodules.base import Batch, MultiLabelDataModule
+from mlic.datamodules.base import Batch, FeatureBatch, MultiLabelDataModule
+from mlic.datamodules.features import FeatureData
 from mlic.errors import CheckpointError, MlicError, UsageError
 from mlic.heads.base import Head
 from mlic.heads.linear import LinearHead
@@ -29,6 +30,7 @@ from mlic.metrics import MultiLabelMetrics, Rows, headline, per_class
 from mlic.parameters import multiply_rates, parameter_groups
 from mlic.parts import class_of, rebuild, spec
 from mlic.schedules import Schedule
+from mlic.stepping import catch_up, step_through
 from mlic.thresholds import fit_thresholds
 from mlic.views import TTA, check_tta, scaled_sides, views
 
@@ -149,10 +151,13 @@ class MultiLabelClassifier(pl.LightningModule):
 
     def forward(self, images: UInt8[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch classes"]:
         """Returns the logits, in float32, of images as a loader yields them: 0 to 255, not normalised."""
+        return cast(Tensor, self.head(self.feature_map(images))).float()
+
+    def feature_map(self, images: UInt8[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch features h w"]:
+        """Returns what the backbone makes of images as a loader yields them; without a gradient if it is frozen."""
         normalised = (images.to(self._mean.dtype) / 255 - self._mean) / self._std
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.backbone.frozen):
-            feature_map = self.backbone(normalised.contiguous(memory_format=torch.channels_last))
-        return cast(Tensor, self.head(feature_map)).float()
+            return cast(Tensor, self.backbone(normalised.contiguous(memory_format=torch.channels_last)))
 
     def averaged(self, images: UInt8[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch classes"]:
         """Returns the logits of images, averaged over the views that `tta` names."""
@@ -176,9 +181,10 @@ class MultiLabelClassifier(pl.LightningModule):
         Raises:
             UsageError: if they differ, or if soft labels are to be learnt by a loss that does not take them.
         """
+        data = getattr(self.trainer, "datamodule", None)
         if stage == "fit":
             self.loss.remember({})  # a checkpoint that is resumed is loaded after this
-        data = getattr(self.trainer, "datamodule", None)
+            self.automatic_optimization = not (isinstance(data, FeatureData) and data.steps > 1)
         if not isinstance(data, MultiLabelDataModule):
             return
         if tuple(data.classes) != self.classes:
@@ -202,20 +208,29 @@ class MultiLabelClassifier(pl.LightningModule):
         if stage == "fit" and data.class_counts is not None:
             self._take_counts(data.class_counts)
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Float[Tensor, ""]:
-        """Returns the loss of a batch."""
+    def training_step(self, batch: Batch | FeatureBatch, batch_idx: int) -> Float[Tensor, ""] | None:
+        """Returns the loss of a batch; None where several batches come at once, of each of which it has learnt."""
         # Not at the start of the epoch: pytorch-lightning 2.6 has none where it goes on in the middle of one.
-        self.loss.epoch, self.loss.index = self.current_epoch, batch.index
+        self.loss.epoch = self.current_epoch
+        if isinstance(batch, FeatureBatch) and not self.automatic_optimization:
+            mean = step_through(self, batch, self._loss)
+            if mean is not None:
+                self._log_loss(mean, len(batch.index))
+            return None
         if len(batch.index) == 0:
+            self.loss.index = batch.index
             # Every image was unreadable and skipped. A zero that every parameter has part in keeps DDP in step, and a
             # loss of no samples keeps its sums over the processes in step.
             zero = sum((p.sum() * 0 for p in self.parameters() if p.requires_grad), self.thresholds.new_zeros(()))
             return zero + cast(Tensor, self.loss(zero.expand(0, len(self.classes)), batch.labels))
-        loss: Tensor = self.loss(self(batch.images), batch.labels)
-        num_samples = len(batch.index)
-        self.log("train/loss_step", loss, prog_bar=True, batch_size=num_samples)
-        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=num_samples)
+        loss = self._loss(batch)
+        self._log_loss(loss, len(batch.index))
         return loss
+
+    def on_train_epoch_start(self) -> None:
+        """Sets the learning rate of the epoch, where Lightning does not."""
+        if not self.automatic_optimization:
+            catch_up(self.trainer)
 
     def on_validation_epoch_start(self) -> None:
         """Forgets the rows of the last validation."""
@@ -225,11 +240,11 @@ class MultiLabelClassifier(pl.LightningModule):
         """Forgets the rows of the last test."""
         self._rows_of("test").reset()
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+    def validation_step(self, batch: Batch | FeatureBatch, batch_idx: int) -> None:
         """Keeps the logits and labels of a batch."""
         self._collect("val", batch)
 
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
+    def test_step(self, batch: Batch | FeatureBatch, batch_idx: int) -> None:
         """Keeps the logits and labels of a batch."""
         self._collect("test", batch)
 
@@ -243,7 +258,9 @@ class MultiLabelClassifier(pl.LightningModule):
         """Logs the metrics; during `fit` it fits the thresholds first."""
         rows = self._gathered("val")
         fitting = self.trainer.state.fn == TrainerFn.FITTING and not self.trainer.sanity_checking
-        if fitting and not self.loss.decides_at_zero:
+        if fitting and self.loss.decides_at_zero:
+            self.thresholds.fill_(0.5)  # whatever the loss of a checkpoint that is resumed left
+        elif fitting:
             self.thresholds.copy_(fit_thresholds(rows.logits.sigmoid(), rows.labels))
         self._log_metrics("val", rows)
 
@@ -363,12 +380,27 @@ class MultiLabelClassifier(pl.LightningModule):
         self.class_counts = counts
         self.loss.adapt(counts)
 
+    def _logits(self, batch: Batch | FeatureBatch) -> Float[Tensor, "batch classes"]:
+        """Returns the logits of a batch of images, or of one of features."""
+        if isinstance(batch, FeatureBatch):
+            return cast(Tensor, self.head(batch.features.float())).float()
+        return cast(Tensor, self(batch.images))
+
+    def _loss(self, batch: Batch | FeatureBatch) -> Float[Tensor, ""]:
+        self.loss.index = batch.index
+        return cast(Tensor, self.loss(self._logits(batch), batch.labels))
+
+    def _log_loss(self, loss: Float[Tensor, ""], num_samples: int) -> None:
+        self.log("train/loss_step", loss, prog_bar=True, batch_size=num_samples)
+        self.log("train/loss", loss, on_step=False, on_epoch=True, batch_size=num_samples)
+
     def _rows_of(self, side: Side) -> MultiLabelMetrics:
         return cast(MultiLabelMetrics, self.collected[side])
 
-    def _collect(self, side: Side, batch: Batch) -> None:
+    def _collect(self, side: Side, batch: Batch | FeatureBatch) -> None:
         if len(batch.index):
-            self._rows_of(side).update(self.averaged(batch.images), batch.labels, batch.index)
+            logits = self._logits(batch) if isinstance(batch, FeatureBatch) else self.averaged(batch.images)
+            self._rows_of(side).update(logits, batch.labels, batch.index)
 
     def _gathered(self, side: Side) -> Rows:
         """Brings the rows of all processes together; each of them has to call it."""

@@ -1,9 +1,11 @@
 """`MultiLabelDataModule`, `Batch` and `FeatureBatch`: what the classifier asks of any data."""
 
 import abc
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytorch_lightning as pl
+import torch
 from jaxtyping import Float, Int64, Shaped, UInt8
 from torch import Tensor
 
@@ -42,6 +44,13 @@ class FeatureBatch(NamedTuple):
     labels: Shaped[Tensor, "batch classes"]
     index: Int64[Tensor, " batch"]  # type: ignore[assignment]  # hides tuple.index, which nobody asks of a batch
     batch_size: int = 0
+
+    def parts(self) -> "Iterator[FeatureBatch]":
+        """Yields the batches that a step each learns from."""
+        size = self.batch_size or max(1, len(self.index))
+        columns = (torch.split(column, size) for column in (self.features, self.labels, self.index))
+        for features, labels, index in zip(*columns, strict=True):
+            yield FeatureBatch(features, labels, index)
 
 
 class MultiLabelDataModule(pl.LightningDataModule, abc.ABC):

@@ -4,9 +4,11 @@ import logging
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
-from torch.utils.data import DataLoader
+import numpy as np
+from jaxtyping import Int64
+from torch.utils.data import DataLoader, Dataset
 
 from mlic.datamodules.augmentation import Augmentation
 from mlic.datamodules.base import Batch, MultiLabelDataModule
@@ -27,7 +29,7 @@ from mlic.datamodules.dataset import ImageDataset, Sample
 from mlic.datamodules.loading import batches, default_num_workers
 from mlic.datamodules.mixing import Mixing, tell_lost
 from mlic.datamodules.readers.base import LabelReader
-from mlic.datamodules.sampling import EpochSampler, RepeatSampler, repeat_factors, tell_repeats
+from mlic.datamodules.sampling import Draw, EpochSampler, RepeatSampler, repeat_factors, tell_repeats
 from mlic.datamodules.sides import Sides, Source
 from mlic.errors import ImageError, UsageError
 from mlic.labels import LabelTable
@@ -206,13 +208,27 @@ class ImageDataModule(MultiLabelDataModule):
 
         A single sample that is left over after the last full batch is not shown in that epoch.
         """
-        seed = int(os.environ.get("PL_GLOBAL_SEED", "0"))
-        dataset = ImageDataset(self.table("train"), self._side_in_pixels(), self.augmentation, seed)
+        dataset = ImageDataset(self.table("train"), self._side_in_pixels(), self.augmentation, self.seed)
         world, rank = (1, 0) if self.trainer is None else (self.trainer.world_size, self.trainer.global_rank)
-        sampler = self._sampler(dataset, num_replicas=world, rank=rank, seed=seed % 2**32)
+        sampler = self.train_sampler(np.arange(len(dataset)), world, rank)
         # A batch of one has no variance, which BatchNorm needs. Shuffling leaves out another sample each epoch.
         one_left = len(sampler) > self.batch_size and len(sampler) % self.batch_size == 1
         return batches(dataset, sampler, self.batch_size, self.num_workers, drop_last=one_left)
+
+    @property
+    def seed(self) -> int:
+        """What decides the order and the augmentation of the training samples: the seed of the run."""
+        return int(os.environ.get("PL_GLOBAL_SEED", "0"))
+
+    def train_sampler(self, rows: Int64[np.ndarray, " samples"], world: int, rank: int) -> EpochSampler:
+        """Returns the order in which some rows of the training table are shown, as one of `world` processes sees it."""
+        seed = self.seed % 2**32
+        if self.repeat_threshold is None:
+            # DistributedSampler asks for nothing but the length of its data.
+            return EpochSampler(cast(Dataset[Draw], rows), world, rank, seed=seed)
+        factors = repeat_factors(self.table("train"), self.repeat_threshold)[rows]
+        tell_repeats(factors, self.repeat_threshold)
+        return RepeatSampler(factors, world, rank, seed)
 
     def val_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
         """Returns the validation samples in order, or no loader where there is no validation data."""
@@ -287,13 +303,6 @@ class ImageDataModule(MultiLabelDataModule):
         if self.image_size is None:
             raise UsageError("image_size is not known; give it to ImageDataModule, or use it with a classifier")
         return self.image_size
-
-    def _sampler(self, dataset: ImageDataset, num_replicas: int, rank: int, seed: int) -> EpochSampler:
-        if self.repeat_threshold is None:
-            return EpochSampler(dataset, num_replicas, rank, seed=seed)
-        factors = repeat_factors(dataset.table, self.repeat_threshold)
-        tell_repeats(factors, self.repeat_threshold)
-        return RepeatSampler(factors, num_replicas, rank, seed)
 
     def _evaluation_loader(self, side: Literal["val", "test"]) -> DataLoader[Sample]:
         dataset = ImageDataset(self.table(side), self._side_in_pixels())
