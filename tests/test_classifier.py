@@ -11,6 +11,7 @@ from mlic.datamodules.base import Batch, MultiLabelDataModule
 from mlic.errors import CheckpointError, UsageError
 from mlic.heads.linear import LinearHead
 from mlic.losses.bce import BCELoss
+from mlic.losses.zlpr import ZLPRLoss
 
 
 class Mean(Backbone):
@@ -283,6 +284,25 @@ def test_the_loss_knows_the_epoch_of_a_training_that_goes_on_in_the_middle_of_on
 
     assert epochs() == [0, 0, 0, 1, 1, 1, 2, 2, 2]
     assert epochs(ckpt_path=tmp_path / "middle.ckpt", weights_only=True) == [1, 1, 2, 2, 2]
+
+
+@pytest.mark.parametrize("loss", [ZLPRLoss, BCELoss])
+def test_thresholds_are_fitted_unless_the_loss_decides_at_0_whatever_they_were(loss):
+    class Validated(CountedData):
+        def val_dataloader(self):
+            images = torch.stack([torch.full((3, 4, 4), value, dtype=torch.uint8) for value in (0, 255)])
+            labels = torch.tensor([[0, 0, 0], [1, 1, 1]], dtype=torch.int8)
+            return torch.utils.data.DataLoader([Batch(images, labels, torch.arange(2))], batch_size=None)
+
+    model = classifier(head=Seen, loss=loss)
+    model.thresholds.fill_(0.9)
+    trainer = pl.Trainer(
+        max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False
+    )
+    trainer.fit(model, datamodule=Validated())
+    fitted = model.thresholds.ne(0.9) & model.thresholds.ne(0.5)
+    assert fitted[0].item() != loss.decides_at_zero
+    assert model.thresholds.lt(0.9).all()
 
 
 class Leftmost(LinearHead):
