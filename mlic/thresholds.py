@@ -1,15 +1,15 @@
 """Thresholds: the score from which a class is said to be present, fitted on scores whose labels are known."""
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int8
 from torch import Tensor
 
-from mlic.errors import MlicError
+from mlic.ranks import Ranks, ranked, ranks
 
 __all__ = ["decide", "fit_thresholds"]
 
 _UNFITTED = 0.5
-_BLOCK_CELLS = 2**20  # the classes that are sorted at a time; some 60 bytes a cell while they are
 
 
 def decide(
@@ -53,41 +53,37 @@ def fit_thresholds(
         >>> fit_thresholds(scores, labels, min_support=1)
         tensor([0.4000])
     """
-    if (scores.isnan() & (labels >= 0)).any():
-        raise MlicError("a score of a known cell is not a number: no threshold can be fitted to it")
     support = (labels == 1).sum(dim=0)
-    width = max(1, _BLOCK_CELLS // max(1, len(scores)))
-    blocks = zip(torch.split(scores, width, dim=1), torch.split(labels, width, dim=1), strict=True)
-    own = torch.cat([_best_cuts(block.t(), known.t()) for block, known in blocks])
-    shared = _best_cuts(scores.reshape(1, -1), labels.reshape(1, -1))
-    return torch.where(support >= max(1, min_support), own, shared)
+    enough = support >= max(1, min_support)
+    own = torch.cat([_best_cuts(block, scores) for block in ranked(scores, labels)])
+    if enough.all():
+        return own
+    shared = _best_cuts(ranks(scores.reshape(-1, 1), labels.reshape(-1, 1)), scores)
+    return torch.where(enough, own, shared)
 
 
-def _best_cuts(
-    scores: Float[Tensor, "classes samples"], labels: Int8[Tensor, "classes samples"]
-) -> Float[Tensor, " classes"]:
-    """Returns the threshold of each row that maximises F1; 0.5 for a row without a known positive."""
-    known = (labels >= 0).sum(dim=1, keepdim=True)
-    support = (labels == 1).sum(dim=1, keepdim=True)
-    if not support.any():
-        return scores.new_full((len(scores),), _UNFITTED)
-    # Ascending, unknown cells last: not-a-number is sorted as the greatest.
-    ordered, order = torch.where(labels >= 0, scores, torch.nan).sort(dim=1)
-    positive = labels.gather(1, order) == 1
-    position = torch.arange(scores.shape[1], device=scores.device)
-    # Cut at i: what is at i or after it is predicted. Not inside a group of equal scores.
-    hits = support - positive.cumsum(dim=1) + positive.long()
-    f1 = 2.0 * hits.double() / (known - position + support)
-    possible = position < known
-    possible[:, 1:] &= ordered[:, 1:] != ordered[:, :-1]
-    # The last of the best: `argmax` gives the first.
-    cut = len(position) - 1 - torch.where(possible, f1, -1.0).flip(1).argmax(dim=1, keepdim=True)
-    below = torch.where(cut > 0, ordered.gather(1, (cut - 1).clamp(min=0)), 0.0)
-    threshold = _between(below, ordered.gather(1, cut))
-    return torch.where(support > 0, threshold, _UNFITTED).squeeze(1)
+def _best_cuts(found: Ranks, scores: Float[Tensor, "samples classes"]) -> Float[Tensor, " ranked"]:
+    """Returns the threshold of each ranked class that maximises F1, of the type of the scores; 0.5 without a positive.
+
+    A best cut lies at a positive: down from one to the next, F1 only falls.
+    """
+    present = found.support > 0
+    cuts = torch.full((len(present),), _UNFITTED, dtype=scores.dtype)
+    if present.any():
+        support = found.support[present]
+        starts = support.cumsum() - support
+        f1 = 2.0 * found.hits / (found.cells + found.support[found.column])
+        best = f1 == np.repeat(np.maximum.reduceat(f1, starts), support)
+        # The last of the best has the highest score.
+        cut = np.maximum.reduceat(np.where(best, np.arange(len(f1)), -1), starts)
+        ordered, place = found.ordered.ravel(), found.place[cut]
+        below = np.where(found.cells[cut] < found.known[present], ordered[place - 1], 0.0)
+        low, high = (torch.from_numpy(score).to(scores.dtype) for score in (below, ordered[place]))
+        cuts[torch.from_numpy(present)] = _between(low, high)
+    return cuts.to(scores.device)
 
 
-def _between(low: Float[Tensor, "classes 1"], high: Float[Tensor, "classes 1"]) -> Float[Tensor, "classes 1"]:
+def _between(low: Float[Tensor, " classes"], high: Float[Tensor, " classes"]) -> Float[Tensor, " classes"]:
     """Returns the number halfway, rounded up, which is `high` where no number lies between."""
     middle = low / 2 + high / 2
     # Up, for a score that equals the threshold is above it.

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, f1_score, hamming_loss, precision_score, recall_score
 
-from mlic import metrics
+from mlic import ranks
 from mlic.errors import MlicError, UsageError
 from mlic.metrics import (
     MultiLabelMetrics,
@@ -114,7 +114,7 @@ def test_blocks_of_classes_change_no_bit(monkeypatch):
     logits, labels = table(30, 11, levels=4)
     whole = average_precision(logits, labels)
     for cells in (1, 30, 70, 1000):
-        monkeypatch.setattr(metrics, "_BLOCK_CELLS", cells)
+        monkeypatch.setattr(ranks, "_BLOCK_CELLS", cells)
         assert torch.equal(average_precision(logits, labels).nan_to_num(-1), whole.nan_to_num(-1))
 
 

@@ -3,7 +3,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlic import thresholds
+from mlic import ranks
 from mlic.errors import MlicError
 from mlic.thresholds import decide, fit_thresholds
 
@@ -173,7 +173,7 @@ def test_order_of_samples_and_blocks_of_classes_change_no_bit(monkeypatch):
     order = torch.randperm(60, generator=torch.Generator().manual_seed(1))
     assert torch.equal(fit_thresholds(scores[order], labels[order]), expected)
     for cells in (1, 130):
-        monkeypatch.setattr(thresholds, "_BLOCK_CELLS", cells)
+        monkeypatch.setattr(ranks, "_BLOCK_CELLS", cells)
         assert torch.equal(fit_thresholds(scores, labels), expected)
 
 
