@@ -10,15 +10,20 @@ from mlic import parts
 from mlic.errors import UsageError
 from mlic.labels.counts import ClassCounts
 from mlic.losses import (
+    ANLSLoss,
     AsymmetricLoss,
     BCELoss,
     DistributionBalancedLoss,
+    EMLoss,
+    EPRLoss,
     FocalLoss,
     HillLoss,
+    LargeLoss,
     Loss,
     Poly1Loss,
     SPLCLoss,
     TwoWayLoss,
+    WANLoss,
     ZLPRLoss,
 )
 
@@ -31,6 +36,11 @@ def counted(loss):
 
 def equal_counts(classes):
     return ClassCounts(positives=[3] * classes, negatives=[17] * classes, samples=20)
+
+
+def second_epoch(loss):
+    loss.epoch = 1
+    return loss
 
 
 MAKERS = {
@@ -53,10 +63,20 @@ MAKERS = {
     "distribution balanced without focus": lambda **kw: counted(DistributionBalancedLoss(gamma=0.0, **kw)),
     "two way": TwoWayLoss,
     "zlpr": ZLPRLoss,
+    "an_ls": ANLSLoss,
+    # By default the weight depends on the number of classes, unknown ones among them.
+    "wan": lambda **kw: WANLoss(weight=0.25, **kw),
+    "em": EMLoss,
+    "epr": lambda **kw: EPRLoss(1.5, **kw),
+    "large_loss rejecting": lambda **kw: second_epoch(LargeLoss("reject", 0.2, **kw)),
+    "large_loss correcting": lambda **kw: second_epoch(LargeLoss("correct", 0.2, **kw)),
 }
-# Here what a cell costs depends on the other labels of its sample.
-OVER_ROWS = {"distribution balanced", "distribution balanced without focus", "two way", "zlpr"}
-# Not so in two_way, whose terms are of rows and columns: a cell alone, or a label that is no number, has no side.
+# Here what a cell costs depends on other cells of its sample, or of the batch.
+TOGETHER = {
+    *("distribution balanced", "distribution balanced without focus", "two way", "zlpr"),
+    *("epr", "large_loss rejecting", "large_loss correcting"),
+}
+# Not so in two_way, whose terms are of rows and columns: a cell alone has no side.
 OF_CELLS = [name for name in MAKERS if name != "two way"]
 SOFT = [name for name, make in MAKERS.items() if make().takes_soft_labels]
 REDUCTIONS = ("batchmean", "mean", "sum")
@@ -126,7 +146,7 @@ def test_batchmean_divides_the_sum_by_samples_and_mean_by_known_cells(name):
     torch.testing.assert_close(MAKERS[name](reduction="mean")(logits, labels), total / known.sum())
 
 
-@pytest.mark.parametrize("name", [name for name in MAKERS if name not in OVER_ROWS])
+@pytest.mark.parametrize("name", [name for name in MAKERS if name not in TOGETHER])
 def test_adding_classes_does_not_change_the_gradient_of_a_class(name):
     make = MAKERS[name]
     logits, labels = table()
@@ -198,7 +218,7 @@ def test_soft_labels_have_a_finite_loss_and_gradient(name):
     assert torch.autograd.grad(total, logits)[0].isfinite().all()
 
 
-@pytest.mark.parametrize("name", OF_CELLS)
+@pytest.mark.parametrize("name", SOFT)
 def test_a_label_that_is_not_a_number_is_not_taken_for_unknown(name):
     assert MAKERS[name]()(torch.zeros(1, 2), torch.tensor([[float("nan"), 1.0]])).isnan()
 
@@ -223,6 +243,13 @@ def test_labels_of_another_shape_are_refused(make):
         HillLoss(lamb=1.2, margin=0.5, gamma=1.0),
         SPLCLoss(tau=0.7, start_epoch=0),
         DistributionBalancedLoss(map_mu=0.3, neg_scale=5.0),
+        TwoWayLoss(tp=2.0, tn=0.5),
+        ZLPRLoss("sum"),
+        ANLSLoss(0.2, "unknown"),
+        WANLoss(0.5, reduction="mean"),
+        EMLoss(0.1, "unknown", "sum"),
+        EPRLoss(2.5),
+        LargeLoss("correct", 0.3),
     ],
     ids=lambda loss: type(loss).__name__,
 )
@@ -231,7 +258,9 @@ def test_a_loss_is_rebuilt_from_its_spec(loss):
     again = parts.rebuild(parts.spec(loss), Loss)
     for each in (loss, again):
         each.adapt(ClassCounts(positives=[9, 1, 3, 0], negatives=[1, 9, 7, 10], samples=10))
+        each.epoch = 1
     assert type(again) is type(loss)
+    assert parts.spec(again) == parts.spec(loss)
     assert torch.equal(again(logits, labels), loss(logits, labels))
 
 
