@@ -12,10 +12,11 @@ import pytorch_lightning as pl
 import yaml
 from pytorch_lightning.callbacks import ModelCheckpoint
 
-from mlic.classifier import MultiLabelClassifier, read_checkpoint
+from mlic.checkpoints import read_checkpoint
+from mlic.classifier import MultiLabelClassifier
 from mlic.errors import UsageError
 
-__all__ = ["BestCheckpoint", "RunRecorder", "new_run_folder"]
+__all__ = ["BestCheckpoint", "LastCheckpoint", "RunRecorder", "new_run_folder"]
 
 log = logging.getLogger(__name__)
 
@@ -50,14 +51,17 @@ def new_run_folder(root: Path, name: str) -> Path:
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Keeps `best.ckpt` by validation mAP, and `last.ckpt`, in the run's folder.
+    """Keeps `best.ckpt`, by validation mAP, in the run's folder.
 
-    A resumed run has a folder of its own; the best checkpoint so far moves there with its score.
+    A resumed run has a folder of its own; the best checkpoint so far is copied there, and its score has to be beaten.
 
     Args:
         folder: the run's folder.
         monitor: the metric to maximise; None keeps the newest, for a run without validation data.
     """
+
+    _resumed: Path | None = None
+    _copies: bool = True
 
     def __init__(self, folder: Path, monitor: str | None = "val/mAP") -> None:
         super().__init__(
@@ -65,29 +69,59 @@ class BestCheckpoint(ModelCheckpoint):
             filename="best",
             monitor=monitor,
             mode="max",
-            save_last=True,
             save_top_k=1,
             enable_version_counter=False,
             save_on_train_epoch_end=monitor is None,
         )
 
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Notes which checkpoint is resumed, and whether this process is the one that writes."""
+        self._resumed = None if trainer.ckpt_path is None else Path(trainer.ckpt_path)
+        self._copies = trainer.is_global_zero
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes over the best checkpoint of the run that is resumed, from that run's folder."""
-        earlier = Path(state_dict.get("best_model_path") or "")
-        if earlier.is_file() and self.dirpath is not None and earlier.parent != Path(self.dirpath):
-            best = Path(self.dirpath) / "best.ckpt"
+        named = state_dict["best_model_path"]
+        if not named or self.dirpath is None:
+            return
+        best = Path(self.dirpath) / "best.ckpt"
+        # The run may have been moved since.
+        found = [Path(named), *([] if self._resumed is None else [self._resumed.with_name("best.ckpt")])]
+        earlier = next((path for path in found if path.is_file()), None)
+        if earlier is None:
+            log.warning("%s, the best checkpoint so far, is no more; best.ckpt will be the best from here on", named)
+            return
+        if self._copies and earlier.resolve() != best.resolve():
             shutil.copy2(earlier, best)
-            score = state_dict["best_model_score"]
-            state_dict = {
+        score = state_dict["best_model_score"]
+        super().load_state_dict(
+            {
                 **state_dict,
                 "dirpath": self.dirpath,
                 "best_model_path": str(best),
                 "best_k_models": {str(best): score},
                 "kth_best_model_path": str(best),
                 "kth_value": score,
-                "last_model_path": "",
             }
-        super().load_state_dict(state_dict)
+        )
+
+
+class LastCheckpoint(ModelCheckpoint):
+    """Keeps `last.ckpt` in the run's folder: the end of the last epoch, validated or not, better or worse.
+
+    Args:
+        folder: the run's folder.
+    """
+
+    # Not `save_last` of `BestCheckpoint`: that saves only when the best has changed (Lightning 2.6.6).
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(dirpath=folder, filename="last", enable_version_counter=False, save_on_train_epoch_end=True)
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Leaves the file of the run that is resumed where it is."""
 
 
 class RunRecorder(pl.Callback):
