@@ -118,9 +118,10 @@ class LargeLoss(UnobservedLoss):
         largest &= everyone >= 0
         # Which process has a row, and which sample it is.
         own = distributed.get_rank() if num_processes() > 1 else 0
-        index = torch.full((len(losses),), -1) if self.index is None else self.index
+        permanently = self.scheme == "correct_permanently"
+        index = self.index if permanently and self.index is not None else torch.full((len(losses),), -1)
         origin = gathered(torch.stack([torch.full_like(index, own), index], dim=1).to(losses.device))
-        if self.scheme == "correct_permanently":
+        if permanently:
             # All processes note the corrections of all, so that a sample may come to another one in the next epoch.
             rows, columns = largest.nonzero().unbind(dim=1)
             self._correct(zip(origin[rows, 1].tolist(), columns.tolist(), strict=True))

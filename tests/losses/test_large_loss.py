@@ -40,6 +40,15 @@ def test_of_equal_losses_the_first_is_taken():
     assert (cells == 0).nonzero().tolist() == [[0, 0], [0, 1]]
 
 
+@pytest.mark.parametrize("scheme", ["reject", "correct"])
+def test_what_is_forgotten_after_the_step_needs_no_samples(scheme):
+    loss = begun(scheme)
+    logits, labels = torch.randn(3, 4), torch.zeros(3, 4)
+    expected = loss(logits, labels)
+    loss.index = torch.arange(7)  # of another batch
+    assert torch.equal(loss(logits, labels), expected)
+
+
 def permanent(share=0.25):
     return begun("correct_permanently", share=share)
 
