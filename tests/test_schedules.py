@@ -71,6 +71,46 @@ def test_a_schedule_goes_on_where_its_saved_state_stopped():
     assert scheduler.get_last_lr() == pytest.approx(expected[9].tolist())
 
 
+def resumed(before, planned, after, asked):
+    """Returns a schedule for `asked` steps that goes on from another, which made half of `planned` steps."""
+    first = before.scheduler(made := optimizer(1.0), planned)
+    for _ in range(planned // 2):
+        made.step()
+        first.step()
+    scheduler = after.scheduler(again := optimizer(1.0), asked)
+    again.load_state_dict(made.state_dict())
+    scheduler.load_state_dict(first.state_dict())
+    return scheduler
+
+
+def test_a_cycle_goes_on_where_it_stopped():
+    expected = rates(OneCycle(), optimizer(1.0), 20)[10].tolist()
+    assert resumed(OneCycle(), 20, OneCycle(), 20).get_last_lr() == pytest.approx(expected)
+
+
+def test_a_cycle_that_is_resumed_for_longer_says_what_was_planned_and_what_to_do():
+    with pytest.raises(UsageError, match=r"planned for 20 steps.* take 21; .*max_epochs.* without --ckpt_path"):
+        resumed(OneCycle(), 20, OneCycle(), 21)
+
+
+def test_a_cycle_that_is_resumed_for_less_is_told(caplog):
+    assert resumed(OneCycle(), 20, OneCycle(), 19).total_steps == 20
+    assert "planned for 20 steps of the optimizer, and this training is to take 19: it ends before" in caplog.text
+
+
+@pytest.mark.parametrize(("before", "after"), [(OneCycle(), WarmupCosine()), (WarmupCosine(), OneCycle())])
+def test_another_schedule_than_that_of_the_checkpoint_is_refused(before, after):
+    with pytest.raises(UsageError, match=f"lr_scheduler is {type(after).__name__}, and the checkpoint .* another"):
+        resumed(before, 20, after, 20)
+
+
+def test_a_cosine_that_is_resumed_for_longer_is_on_the_longer_curve():
+    longer = resumed(WarmupCosine(), 20, WarmupCosine(), 40)
+    longer.optimizer.step()
+    longer.step()
+    assert longer.get_last_lr() == pytest.approx(rates(WarmupCosine(), optimizer(1.0), 40)[11].tolist())
+
+
 @pytest.mark.parametrize(
     "make",
     [
