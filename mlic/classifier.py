@@ -19,7 +19,7 @@ from mlic.backbones.base import Backbone
 from mlic.backbones.inception_v3 import InceptionV3
 from mlic.checkpoints import read_checkpoint
 from mlic.datamodules.base import Batch, FeatureBatch, MultiLabelDataModule
-from mlic.datamodules.features import FeatureData
+from mlic.datamodules.features import FeatureData, FeatureLoader
 from mlic.errors import CheckpointError, MlicError, UsageError
 from mlic.heads.base import Head
 from mlic.heads.linear import LinearHead
@@ -341,6 +341,10 @@ class MultiLabelClassifier(pl.LightningModule):
                 f"{type(self._lr_scheduler).__name__} has to know how long the training is; set trainer.max_epochs "
                 "or trainer.max_steps"
             )
+        loader, epochs, most = self.trainer.train_dataloader, self.trainer.max_epochs, self.trainer.max_steps
+        if isinstance(loader, FeatureLoader) and epochs is not None and epochs >= 0:
+            # Lightning counts what comes at a time, which may be several batches.
+            steps = min(loader.num_steps * epochs, most if most >= 0 else math.inf)
         return max(1, int(steps))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:

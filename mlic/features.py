@@ -6,7 +6,7 @@ import logging
 import os
 import uuid
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int64, UInt8
 
 from mlic.errors import MlicError, UsageError
 
-__all__ = ["KEY_BYTES", "FeatureDtype", "FeatureStore", "Keys", "SegmentWriter", "StoredFeatures"]
+__all__ = ["KEY_BYTES", "FeatureDtype", "FeatureStore", "Keys", "SegmentWriter", "StoreError", "StoredFeatures"]
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,10 @@ Keys = UInt8[np.ndarray, "images 16"]
 _RECORD = np.dtype([("high", "<u8"), ("low", "<u8"), ("check", "<u4")])
 _SPACE = "space.json"
 _BLOCK_BYTES = 2**24
+
+
+class StoreError(UsageError):
+    """Features cannot be kept in a folder."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,34 +85,36 @@ class FeatureStore:
         self._damaged: dict[Path, Bool[np.ndarray, " rows"]] = {}
 
     @classmethod
-    def described(cls, root: Path, name: str, description: Mapping[str, Any], shape: Sequence[int]) -> "FeatureStore":
+    def described(
+        cls, root: Path, name: str, description: Mapping[str, Any], shape: Callable[[], Sequence[int]]
+    ) -> "FeatureStore":
         """Opens or makes the store below `root` of features that come about as `description` says.
 
         Args:
             root: a folder of stores.
             name: what the folder's name begins with, for human readers.
             description: all that the features depend on besides the images, and `dtype`; plain data.
-            shape: of one image's features.
+            shape: tells the shape of one image's features, which is asked for when the store is made.
 
         Raises:
-            UsageError: if `root` cannot be written, or holds another description in this one's place.
+            StoreError: if `root` cannot be written.
         """
-        said = {**description, "shape": list(shape)}
-        folder = root / f"{name}-{_fingerprint(said)}"
+        folder = root / f"{name}-{_fingerprint(description)}"
         path = folder / _SPACE
         try:
-            folder.mkdir(parents=True, exist_ok=True)
             if not path.exists():
+                said = {**description, "shape": list(shape())}
+                folder.mkdir(parents=True, exist_ok=True)
                 fresh = folder / f".{uuid.uuid4().hex}"
                 fresh.write_text(json.dumps(said, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
                 fresh.replace(path)
             path.touch()  # when a store was last used
         except OSError as error:
-            raise UsageError(
+            raise StoreError(
                 f"{folder}: features cannot be kept there ({error.strerror}); give another folder with "
                 "--features PATH, or --features off"
             ) from error
-        return cls(folder, shape, said["dtype"])
+        return cls.opened(folder)
 
     @classmethod
     def opened(cls, folder: Path) -> "FeatureStore":
@@ -139,6 +145,11 @@ class FeatureStore:
         """Returns the folders of the stores below `root`, in the order of their names."""
         return sorted(path.parent for path in root.glob(f"*/{_SPACE}"))
 
+    @staticmethod
+    def default_root() -> Path:
+        """Returns where stores are kept unless another folder is named: below the user's folder of caches."""
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mlic" / "features"
+
     @property
     def row_bytes(self) -> int:
         """The bytes of one image's features."""
@@ -160,6 +171,11 @@ class FeatureStore:
     def refresh(self) -> None:
         """Takes note of what was written since."""
         self.__dict__.pop("_index", None)
+
+    def has(self, keys: Keys) -> Bool[np.ndarray, " keys"]:
+        """Says which keys have a row, damaged or not."""
+        present: Bool[np.ndarray, " keys"] = self._index.find(keys) >= 0
+        return present
 
     def missing(self, keys: Keys) -> Int64[np.ndarray, " missing"]:
         """Returns the positions of the keys that have no row, or a damaged one; reads each row once to know.

@@ -3,10 +3,11 @@
 import itertools
 import json
 import logging
+import math
 import sys
 from collections.abc import Mapping, MutableMapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import pytorch_lightning as pl
 import torch
@@ -18,10 +19,13 @@ from pytorch_lightning.cli import LightningArgumentParser, LightningCLI
 from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 
 from mlic.backbones.base import Backbone
-from mlic.classifier import MultiLabelClassifier, read_checkpoint
+from mlic.checkpoints import read_checkpoint
+from mlic.classifier import MultiLabelClassifier
 from mlic.configuration import expand_names, merge, settle
 from mlic.datamodules.base import MultiLabelDataModule
 from mlic.errors import CheckpointError, UsageError
+from mlic.features import FeatureDtype, FeatureStore, StoreError
+from mlic.frozen import Keeping, feature_shape, kept_features, steps_at_once, why_not
 from mlic.heads.base import Head
 from mlic.losses.base import Loss
 from mlic.parts import class_of
@@ -93,6 +97,18 @@ class TrainingCLI(LightningCLI):
         """Adds what is not the trainer's, the model's or the data's, and gives the model the classes of the data."""
         resume = "a checkpoint to go on from" if self.verb == "fit" else "the checkpoint to evaluate"
         parser.add_argument("--ckpt_path", type=Path | None, default=None, help=resume)
+        if self.verb == "fit":
+            parser.add_argument(
+                "--features",
+                type=Literal["auto", "off"] | Path,
+                default="auto",
+                help="where the features of a frozen backbone are kept, so that no image runs twice: auto (in the "
+                "cache, where nothing random stands before the backbone), off, or a folder",
+            )
+            parser.add_argument(
+                "--feature_views", type=int, default=0, help="augmented views of each training image that are kept"
+            )
+            parser.add_argument("--feature_dtype", type=FeatureDtype, default="float32", help="how they are kept")
         parser.add_argument("--name", type=str | None, default=None, help="of the run; by default the config's name")
         parser.link_arguments("data.classes", "model.classes", apply_on="instantiate")
 
@@ -114,6 +130,8 @@ class TrainingCLI(LightningCLI):
         # A default part counts only where nobody names another: its arguments are not defaults of the other's.
         if "class_path" not in said.setdefault("data", {}):
             said["data"] = merge({"class_path": _IMAGE}, said["data"])
+        if said.get("features") is False:  # YAML's reading of `off`
+            said["features"] = "off"
         model = said.setdefault("model", {})
         for part, default in _take_default_parts(parser).items():
             if "class_path" not in (model.get(part) or {}):
@@ -176,7 +194,8 @@ class TrainingCLI(LightningCLI):
         options = {} if self.verb == "fit" else {"verbose": False}
         try:
             with quietly():
-                run(self.model, self.datamodule, ckpt_path=self.checkpoint_path, weights_only=True, **options)
+                data = self._with_features() if self.verb == "fit" else self.datamodule
+                run(self.model, data, ckpt_path=self.checkpoint_path, weights_only=True, **options)
         except RuntimeError as error:
             if "loading state_dict" not in str(error):
                 raise
@@ -202,6 +221,51 @@ class TrainingCLI(LightningCLI):
         )
         if self.folder is not None:
             log.info("run: %s", self.folder)
+
+    def _with_features(self) -> MultiLabelDataModule:
+        """Returns the data with features in place of images, where they can be kept; otherwise as it is.
+
+        Raises:
+            UsageError: if they are asked for and cannot be kept.
+        """
+        wanted, views = self.config_init.features, self.config_init.feature_views
+        if views < 0:
+            raise UsageError(f"feature_views is {views}; expected the number of views to keep of each image, such as 4")
+        reason = why_not(self.model, self.datamodule, self.trainer, views)
+        if self.trainer.fast_dev_run:  # type: ignore[attr-defined]
+            reason = "trainer.fast_dev_run shows a batch only"
+        if wanted == "off" or (wanted == "auto" and reason):
+            if wanted == "auto" and self.model.backbone.frozen:
+                log.info("features: not kept, since %s", reason)
+            return cast(MultiLabelDataModule, self.datamodule)
+        if reason:
+            raise UsageError(f"features cannot be kept, since {reason}")
+        if not self.datamodule.augmentation.is_random and views:
+            raise UsageError(f"feature_views is {views}, and data.augmentation changes nothing; leave one of them out")
+        root = FeatureStore.default_root() if wanted == "auto" else Path(wanted)
+        return self._features_in(root, views, else_images=wanted == "auto")
+
+    def _features_in(self, root: Path, views: int, else_images: bool) -> MultiLabelDataModule:
+        keeping = Keeping(root, self.config_init.feature_dtype, views)
+        batch_bytes = 4 * self.datamodule.batch_size * math.prod(feature_shape(self.model))
+        steps = steps_at_once(self.trainer, batch_bytes)
+        try:
+            return kept_features(self.model, self.datamodule, keeping, self._extracting_trainer, steps)
+        except StoreError as error:
+            if not else_images:
+                raise
+            log.warning("features: not kept: %s", error)
+            return cast(MultiLabelDataModule, self.datamodule)
+
+    def _extracting_trainer(self) -> pl.Trainer:
+        """Makes a Trainer on the same devices that leaves nothing behind."""
+        config = self.config_init.trainer
+        same = {name: config[name] for name in ("accelerator", "devices", "num_nodes", "precision", "strategy")}
+        if not isinstance(same["strategy"], str):
+            same["strategy"] = "auto"  # an object belongs to the Trainer that trains
+        return pl.Trainer(
+            **same, logger=False, enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False
+        )
 
     def _new_folder(self, root: Path) -> Path:
         """Makes the run's folder; only the first process does, and Lightning tells the others of checkpoints."""

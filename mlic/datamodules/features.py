@@ -67,6 +67,8 @@ class FeatureLoader:
         rank: of this process.
     """
 
+    batch_sampler: None = None  # Lightning looks here as well where there is a sampler
+
     def __init__(
         self,
         kept: Kept,
@@ -94,6 +96,11 @@ class FeatureLoader:
         size = self.batch_size * self.steps
         for start in range(0, self._length, size):
             yield self.kept.batch(order[start : min(start + size, self._length)], epoch, self.batch_size)
+
+    @property
+    def num_steps(self) -> int:
+        """The number of batches of an epoch, each of which a step learns from."""
+        return -(-self._length // self.batch_size)
 
     @property
     def _length(self) -> int:
@@ -162,6 +169,10 @@ class FeatureData(MultiLabelDataModule):
         row_bytes = 4 * int(np.prod(kept.views[0].shape[1:]))
         world, rank = self._place()
         return FeatureLoader(kept, max(1, _EVALUATED_BYTES // row_bytes), world=world, rank=rank)
+
+    def teardown(self, stage: str) -> None:
+        """Tells which images were skipped."""
+        self.images.teardown(stage)
 
     def _place(self) -> tuple[int, int]:
         trainer: pl.Trainer | None = self.trainer

@@ -245,10 +245,18 @@ class ImageDataModule(MultiLabelDataModule):
             ImageError: naming the first unreadable image of the batch.
         """
         for _, message in batch.errors:
-            if self.on_bad_image == "error":
-                raise ImageError(f"{message}; mend or remove it, or set data.on_bad_image to skip")
-            self._skipped[message] = None
+            self.deal_with_bad(message)
         return batch
+
+    def deal_with_bad(self, message: str) -> None:
+        """Deals with one unreadable image as `on_bad_image` says; `message` names it and says why.
+
+        Raises:
+            ImageError: if such an image is an error.
+        """
+        if self.on_bad_image == "error":
+            raise ImageError(f"{message}; mend or remove it, or set data.on_bad_image to skip")
+        self._skipped[message] = None
 
     def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
         """Mixes training images, on the device that they are learnt from."""

@@ -1,0 +1,239 @@
+"""Extraction: a frozen backbone runs over images, and what it gives goes into a store."""
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, cast
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from jaxtyping import Int64, UInt8
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from mlic.classifier import MultiLabelClassifier
+from mlic.datamodules.augmentation import Augmentation
+from mlic.datamodules.dataset import ImageDataset
+from mlic.datamodules.loading import default_num_workers
+from mlic.engines import Engine, make_engine
+from mlic.errors import ImageError
+from mlic.features import FeatureStore, Keys, SegmentWriter
+from mlic.images import read_image
+from mlic.lanes import run_lanes
+from mlic.threads import choose_threads
+
+__all__ = ["Pictures", "extract", "view_keys"]
+
+log = logging.getLogger(__name__)
+
+_LOT = 256  # images that lanes do at a time: enough that few lanes wait for the last of them
+_TELL_EVERY = 10.0  # seconds
+
+
+class Pictures(Dataset[tuple[int, UInt8[Tensor, "3 size size"] | None]]):
+    """The images that are to be run, each with its place in a list; None for one that cannot be read.
+
+    Args:
+        sides: the data sets that the images are in.
+        side_of: in which of them each image is.
+        rows: its row there.
+        keys: under which its features are kept.
+        augmentation: what is done to each image, as its key alone decides; None leaves it as it is.
+    """
+
+    def __init__(
+        self,
+        sides: Sequence[ImageDataset],
+        side_of: Int64[np.ndarray, " images"],
+        rows: Int64[np.ndarray, " images"],
+        keys: Keys,
+        augmentation: Augmentation | None = None,
+    ) -> None:
+        self.keys = keys
+        self._sides = sides
+        self._side_of = side_of
+        self._rows = rows
+        self._augmentation = augmentation
+
+    @property
+    def is_augmented(self) -> bool:
+        """Whether anything is done to the images."""
+        return self._augmentation is not None
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, place: int) -> tuple[int, UInt8[Tensor, "3 size size"] | None]:
+        try:
+            return place, self.read(place)
+        except ImageError:
+            return place, None
+
+    def read(self, place: int) -> UInt8[Tensor, "3 size size"]:
+        """Returns one image.
+
+        Raises:
+            ImageError: if it cannot be read.
+        """
+        images, row = self._sides[self._side_of[place]], int(self._rows[place])
+        if self._augmentation is None:
+            sample = images[row]
+            if sample.image is None:
+                raise ImageError(sample.error)
+            return sample.image
+        seed = int.from_bytes(self.keys[place, :4].tobytes(), "big")
+        return self._augmentation.augment(read_image(images.table.path(row)), images.image_size, seed)
+
+
+def extract(
+    classifier: MultiLabelClassifier,
+    pictures: Pictures,
+    store: FeatureStore,
+    make_trainer: Callable[[], pl.Trainer],
+    batch_size: int,
+    num_workers: int | None = None,
+) -> None:
+    """Runs the classifier's backbone over images and keeps what its head needs to know of each.
+
+    Through the Trainer, so that several devices share the images out. On a CPU, with numbers of 32 bits, each core
+    decodes and runs images of its own (`mlic.lanes`). An image that cannot be read has no features afterwards.
+
+    Args:
+        classifier: its backbone and its head's `condense` are used.
+        pictures: the images.
+        store: where the features go.
+        make_trainer: makes the Trainer that runs it.
+        batch_size: images at a time on a device that is no CPU.
+        num_workers: processes that decode for such a device.
+    """
+    trainer = make_trainer()
+    on_cores = trainer.strategy.root_device.type == "cpu" and trainer.precision in ("32-true", "32")
+    in_lanes = on_cores and not pictures.is_augmented
+    engine, lanes = (_engine(classifier, len(pictures), trainer.world_size), 1) if on_cores else (None, 1)
+    if in_lanes:
+        lanes = max(1, choose_threads().lanes // _processes_here(trainer))
+    module = _Extraction(classifier, pictures, store, engine, lanes)
+    if in_lanes:
+        places = cast(Dataset[int], range(len(pictures)))
+        loader: DataLoader[int] = DataLoader(places, _LOT, collate_fn=_places)
+        trainer.predict(module, loader, return_predictions=False)
+        return
+    workers = default_num_workers() if num_workers is None else num_workers
+    batches = DataLoader(
+        pictures, batch_size, collate_fn=_stacked, num_workers=workers, pin_memory=torch.cuda.is_available()
+    )
+    trainer.predict(module, batches, return_predictions=False)
+
+
+def view_keys(keys: Keys, view: int) -> Keys:
+    """Returns the keys of one augmented view of each image.
+
+    Example:
+        >>> keys = np.zeros((1, 16), np.uint8)
+        >>> (view_keys(keys, 0) == view_keys(keys, 1)).all()
+        np.False_
+    """
+    number = view.to_bytes(4, "big")
+    digests = b"".join(hashlib.sha256(key.tobytes() + number).digest()[:16] for key in keys)
+    return np.frombuffer(digests, np.uint8).reshape(-1, 16)
+
+
+class _Seen(NamedTuple):
+    """Images that could be read, and their places in the list."""
+
+    places: Int64[Tensor, " images"]
+    images: UInt8[Tensor, "images 3 size size"]
+
+
+class _Extraction(pl.LightningModule):
+    """Runs the backbone in the steps of `Trainer.predict` and appends to a segment of this process's own."""
+
+    def __init__(
+        self,
+        classifier: MultiLabelClassifier,
+        pictures: Pictures,
+        store: FeatureStore,
+        engine: Engine | None,
+        lanes: int,
+    ) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self._pictures, self._store, self._engine, self._lanes = pictures, store, engine, lanes
+        self._writer: SegmentWriter | None = None
+        self._started = self._told = time.monotonic()
+        self._done = 0
+
+    def on_predict_start(self) -> None:
+        """Opens a segment."""
+        self._writer = self._store.writer().__enter__()
+        self._started = self._told = time.monotonic()
+
+    def on_predict_end(self) -> None:
+        """Closes it."""
+        if self._writer is not None:
+            self._writer.__exit__()
+
+    def predict_step(self, batch: Int64[Tensor, " places"] | _Seen, batch_idx: int) -> None:
+        """Runs some images, and keeps their features."""
+        if isinstance(batch, _Seen):
+            if len(batch.places):
+                self._keep(batch.places.cpu().numpy(), self._features(batch.images))
+            self._progress(len(batch.places))
+            return
+        places = batch.tolist()
+        engine = cast(Engine, self._engine)
+        for lot in run_lanes(places, self._pictures.read, engine, num_lanes=self._lanes):
+            if lot.positions:
+                self._keep(np.array([places[position] for position in lot.positions]), lot.outputs)
+            self._progress(len(lot.positions) + len(lot.errors))
+
+    def _features(self, images: UInt8[Tensor, "images 3 size size"]) -> Tensor:
+        if self._engine is not None:
+            return self._engine(images)
+        return cast(Tensor, self.classifier.head.condense(self.classifier.feature_map(images)))
+
+    def _keep(self, places: Int64[np.ndarray, " images"], features: Tensor) -> None:
+        if self._writer is not None:
+            self._writer.add(self._pictures.keys[places], features.float().cpu().numpy())
+
+    def _progress(self, num_images: int) -> None:
+        self._done += num_images
+        now, total = time.monotonic(), -(-len(self._pictures) // self.trainer.world_size)
+        if now - self._told < _TELL_EVERY or not self.trainer.is_global_zero:
+            return
+        self._told = now
+        rate = self._done / (now - self._started)
+        log.info(
+            "features: %d of %d images, %.1f a second, %d s left", self._done, total, rate, (total - self._done) / rate
+        )
+
+
+def _engine(classifier: MultiLabelClassifier, num_images: int, world_size: int) -> Engine:
+    backbone = classifier.backbone
+    mean, std = (buffer.flatten().tolist() for buffer in (classifier._mean, classifier._std))
+    return make_engine(
+        backbone,
+        mean,
+        std,
+        backbone.image_size,
+        classifier.head.condense,
+        num_images=-(-num_images // world_size),
+        num_lanes=max(1, choose_threads().lanes // world_size),
+    )
+
+
+def _processes_here(trainer: pl.Trainer) -> int:
+    return max(1, trainer.num_devices)
+
+
+def _places(places: Sequence[int]) -> Int64[Tensor, " places"]:
+    return torch.tensor(places)
+
+
+def _stacked(samples: Sequence[tuple[int, Tensor | None]]) -> _Seen:
+    seen = [(place, image) for place, image in samples if image is not None]
+    if not seen:
+        return _Seen(torch.zeros(0, dtype=torch.int64), torch.zeros(0, 3, 1, 1, dtype=torch.uint8))
+    return _Seen(torch.tensor([place for place, _ in seen]), torch.stack([image for _, image in seen]))

@@ -1,0 +1,233 @@
+"""Training a head behind a frozen backbone: its features are computed once, and take the place of the images."""
+
+import dataclasses
+import hashlib
+import importlib.metadata
+import logging
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.utilities.model_helpers import is_overridden
+
+from mlic.classifier import MultiLabelClassifier
+from mlic.datamodules.augmentation import Augmentation
+from mlic.datamodules.base import MultiLabelDataModule
+from mlic.datamodules.dataset import ImageDataset
+from mlic.datamodules.features import FeatureData, Kept
+from mlic.datamodules.image import ImageDataModule
+from mlic.digests import ImageDigests
+from mlic.errors import ImageError
+from mlic.extraction import Pictures, extract, view_keys
+from mlic.features import FeatureDtype, FeatureStore, StoreError
+from mlic.images import read_image
+from mlic.labels import LabelTable
+from mlic.parts import spec
+
+__all__ = ["Keeping", "feature_shape", "kept_features", "steps_at_once", "why_not"]
+
+log = logging.getLogger(__name__)
+
+_STEPS = 25
+_BYTES_AT_ONCE = 2**26
+_HOOKS = ("on_train_batch_start", "on_train_batch_end", "on_before_optimizer_step", "on_after_backward")
+
+
+class Keeping(NamedTuple):
+    """How features are kept.
+
+    Attributes:
+        root: the folder of stores.
+        dtype: how numbers are kept; float16 takes half of the room.
+        views: how many augmented views of each training image are kept; 0 keeps the image as it is.
+    """
+
+    root: Path
+    dtype: FeatureDtype = "float32"
+    views: int = 0
+
+
+def why_not(model: MultiLabelClassifier, data: MultiLabelDataModule, trainer: pl.Trainer, views: int) -> str:
+    """Returns why features cannot take the place of the images; empty where they can."""
+    if not model.backbone.frozen:
+        return "the backbone learns (model.backbone.freeze is not true)"
+    if type(data) is not ImageDataModule:
+        return f"{type(data).__name__} does not say which images it shows"
+    if data.mixing.is_on:
+        return "data.mixing mixes images"
+    if data.augmentation.is_random and not views:
+        return (
+            "training images are augmented at random; --data.augmentation.flip false turns the flip off, "
+            "--feature_views 4 keeps four augmented views of each image"
+        )
+    if model.tta != "none":
+        return f"model.tta {model.tta} averages over views of an image"
+    if trainer.overfit_batches:  # type: ignore[attr-defined]
+        return "trainer.overfit_batches shows the images of a few batches"
+    return ""
+
+
+def kept_features(
+    model: MultiLabelClassifier,
+    data: ImageDataModule,
+    keeping: Keeping,
+    make_trainer: Callable[[], pl.Trainer],
+    steps: int = 1,
+) -> FeatureData:
+    """Returns the data with features in place of images; computes those that the store does not have.
+
+    Args:
+        model: its backbone is frozen.
+        data: the images and labels.
+        keeping: where and how.
+        make_trainer: makes the Trainer that computes features.
+        steps: how many training batches come at a time.
+
+    Raises:
+        ImageError: if an image cannot be read, and `data.on_bad_image` is `error`.
+        StoreError: if the folder cannot be written, or its disk has not enough room.
+    """
+    data.image_size = data.image_size or model.backbone.image_size
+    data.setup("fit")
+    memory = ImageDigests(keeping.root / "digests.sqlite")
+    views = keeping.views if data.augmentation.is_random else 0
+    train = _Side(data.table("train"), memory, views)
+    sides: list[_Side] = [train, *([_Side(data.table("val"), memory)] if data.validates else [])]
+    # Augmented images and whole ones do not share a store.
+    groups = [([train], data.augmentation), (sides[1:], None)] if views else [(sides, None)]
+    kept: dict[_Side, Kept] = {}
+    for group, augmentation in groups:
+        if not group:
+            continue
+        trainer = make_trainer()
+        store = _store(model, keeping, augmentation, str(trainer.precision))
+        missing = _missing(store, group, model.backbone.image_size, augmentation)
+        if missing is not None:
+            extract(model, missing, store, make_trainer, data.batch_size, data.num_workers)
+            trainer.strategy.barrier()
+            store.refresh()
+        kept |= {side: _kept(data, store, side) for side in group}
+    names: tuple[Literal["train", "val"], ...] = ("train", "val")
+    return FeatureData(
+        data, dict(zip(names, (kept[side] for side in sides), strict=False)), data.train_sampler, data.batch_size, steps
+    )
+
+
+class _Side:
+    """The samples of a side, and the keys of each view of each of them."""
+
+    def __init__(self, table: LabelTable, memory: ImageDigests, views: int = 0) -> None:
+        self.table = table
+        images = memory.of(table.path(row) for row in range(len(table)))
+        self.keys = [view_keys(images, view) for view in range(views)] if views else [images]
+
+
+def feature_shape(model: MultiLabelClassifier) -> tuple[int, ...]:
+    """Returns the shape of what is kept of one image; found by running a black one."""
+    side, training = model.backbone.image_size, model.training
+    with torch.no_grad():
+        features = model.eval().head.condense(model.feature_map(torch.zeros(1, 3, side, side, dtype=torch.uint8)))
+    model.train(training)
+    return tuple(features.shape[1:])
+
+
+def steps_at_once(trainer: pl.Trainer, batch_bytes: int) -> int:
+    """Returns how many batches may come at a time: 1 where something has to be done between their steps.
+
+    Args:
+        trainer: of the training.
+        batch_bytes: of the features of one batch.
+    """
+    plain = trainer.accumulate_grad_batches == 1 and not trainer.gradient_clip_val
+    whole = trainer.limit_train_batches in (None, 1.0) and trainer.val_check_interval in (None, 1.0)
+    ours = (pl.callbacks.ProgressBar, pl.callbacks.ModelCheckpoint)
+    hooked = any(
+        is_overridden(hook, callback, pl.Callback)
+        for callback in trainer.callbacks  # type: ignore[attr-defined]
+        if not isinstance(callback, ours) and not type(callback).__module__.startswith(("mlic.progress", "mlic.runs"))
+        for hook in _HOOKS
+    )
+    return max(1, min(_STEPS, _BYTES_AT_ONCE // max(1, batch_bytes))) if plain and whole and not hooked else 1
+
+
+def _store(
+    model: MultiLabelClassifier, keeping: Keeping, augmentation: Augmentation | None, precision: str
+) -> FeatureStore:
+    name = str(spec(model.backbone)["init_args"].get("name") or type(model.backbone).__name__)
+    description = _description(model, keeping, augmentation, precision)
+    return FeatureStore.described(
+        keeping.root, name.replace("/", "-").lower(), description, lambda: feature_shape(model)
+    )
+
+
+def _missing(
+    store: FeatureStore, sides: Sequence[_Side], image_size: int, augmentation: Augmentation | None
+) -> Pictures | None:
+    """Returns the images that the store lacks; None if it lacks none."""
+    lists = [(number, np.arange(len(side.table)), keys) for number, side in enumerate(sides) for keys in side.keys]
+    side_of = np.concatenate([np.full(len(rows), number) for number, rows, _ in lists])
+    rows, keys = (np.concatenate(column) for column in ([rows for _, rows, _ in lists], [keys for *_, keys in lists]))
+    missing = store.missing(keys)
+    what = "images" if augmentation is None else "augmented images"
+    log.info("features: %d of %d %s are in %s", len(keys) - len(missing), len(keys), what, store.folder)
+    if not len(missing):
+        return None
+    _require_room(store, len(missing))
+    images = [ImageDataset(side.table, image_size) for side in sides]
+    return Pictures(images, side_of[missing], rows[missing], keys[missing], augmentation)
+
+
+def _kept(data: ImageDataModule, store: FeatureStore, side: _Side) -> Kept:
+    there = np.logical_and.reduce([store.has(keys) for keys in side.keys])
+    for row in np.flatnonzero(~there):
+        try:
+            read_image(side.table.path(row))
+        except ImageError as error:
+            data.deal_with_bad(str(error))
+    rows = np.flatnonzero(there)
+    return Kept(side.table, rows, [store.features(keys[rows]) for keys in side.keys])
+
+
+def _description(
+    model: MultiLabelClassifier, keeping: Keeping, augmentation: Augmentation | None, precision: str
+) -> dict[str, Any]:
+    """Returns all that features depend on besides the image."""
+    backbone = spec(model.backbone)
+    arguments = type(model.backbone).without_weights(backbone["init_args"])
+    return {
+        "backbone": {"class_path": backbone["class_path"], "init_args": arguments},
+        "weights": _weights_digest(model.backbone),
+        "preprocessing": {
+            "resize": "squash",
+            "image_size": model.backbone.image_size,
+            "mean": list(model.backbone.mean),
+            "std": list(model.backbone.std),
+        },
+        "condensed": model.head.condensed,
+        "augmentation": None if augmentation is None else dataclasses.asdict(augmentation),
+        "precision": precision,
+        "dtype": keeping.dtype,
+        "versions": {package: importlib.metadata.version(package) for package in ("pillow", "timm", "torch")},
+    }
+
+
+def _weights_digest(backbone: torch.nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in backbone.state_dict().items():
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()[:32]
+
+
+def _require_room(store: FeatureStore, num_images: int) -> None:
+    needed, free = num_images * store.row_bytes, shutil.disk_usage(store.folder).free
+    if needed > free // 2:
+        raise StoreError(
+            f"{store.folder}: the features of {num_images} images take {needed / 2**30:.1f} GiB, and "
+            f"{free / 2**30:.1f} GiB are free there; give another folder with --features PATH, half of the room with "
+            "--feature_dtype float16, or --features off"
+        )
