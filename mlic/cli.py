@@ -15,6 +15,7 @@ from mlic import __version__
 from mlic.allocator import keep_blocks
 from mlic.errors import MlicError, UsageError, did_you_mean
 from mlic.pages import PAGES
+from mlic.threads import settle_threads
 
 __all__ = ["main"]
 
@@ -93,8 +94,7 @@ def _run(verb: str, arguments: list[str], as_json: bool) -> None:
     if verb not in _VERBS:
         raise UsageError(f"'{verb}' is not a verb{did_you_mean(verb, _VERBS)}\nverbs: {', '.join(_VERBS)}")
     arguments = ["--help" if word == "--help-all" else word for word in arguments]
-    # OpenMP threads that spin while they wait collapse where cores are shared; read once, when torch is imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    settle_threads()
     keep_blocks()
     importlib.import_module(f"mlic.verbs.{verb}").run(arguments, as_json)
 
