@@ -130,9 +130,10 @@ class MultiLabelMetrics(Metric):
         order = index.argsort(stable=True)
         repeats = torch.zeros_like(order, dtype=torch.bool)
         repeats[1:] = index[order[1:]] == index[order[:-1]]
-        differ = (labels[order[1:]] != labels[order[:-1]]).any(dim=1) & repeats[1:]
+        again, before = order[repeats], order[repeats.roll(-1)]
+        differ = (labels[again] != labels[before]).any(dim=1)
         if differ.any():
-            sample = int(index[order[1:][differ][0]])
+            sample = int(index[again[differ][0]])
             raise UsageError(
                 f"two rows of sample index {sample} have different labels; "
                 "expected a datamodule's batches to give every sample an index of its own"
