@@ -193,7 +193,7 @@ class FeatureStore:
         return absent[np.sort(first)]
 
     def features(self, keys: Keys) -> "StoredFeatures":
-        """Returns the rows of these keys, in their order, mapped.
+        """Returns the rows of these keys, in their order, mapped; `missing` has to have looked at them before.
 
         Raises:
             MlicError: if one is not there.

@@ -2,6 +2,7 @@
 
 import csv
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,14 @@ def draw(folder: Path, name: str, labels: set[str], seed: int) -> None:
             left = 2 + 20 * place + rng.randrange(4)
             pen.rectangle((left, 6, left + 16, 40), fill=colour)
     image.save(folder / name, quality=90)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keeps what mlic remembers between runs out of the user's own folders, in subprocesses too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")
