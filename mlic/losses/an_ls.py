@@ -17,7 +17,8 @@ class ANLSLoss(UnobservedLoss):
     Cross-entropy in which a present label is `1 - smoothing` and an unobserved or absent one `smoothing`.
 
     Args:
-        smoothing: 0 to below 0.5; 0 is cross-entropy with unobserved labels as absent ones.
+        smoothing: 0 to below 0.5; 0 is cross-entropy with unobserved labels as absent ones. Half of what `bce` calls
+            `label_smoothing`: 0.1 here is 0.2 there.
         unobserved: as `UnobservedLoss` says.
         reduction: as `Loss` says.
 
