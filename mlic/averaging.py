@@ -21,7 +21,8 @@ class WeightEMA(pl.Callback):
     """Keeps a moving average of the weights and shows it to whoever looks (after Polyak & Juditsky 1992).
 
     Validations during `fit`, the `state_dict` of each checkpoint and the model after `fit` have the averaged weights.
-    The training goes on with its own, which a checkpoint holds as `current_model_state`, so that it can be resumed.
+    The training goes on with its own, which a checkpoint holds as `current_model_state`, so that it can be resumed;
+    also without `WeightEMA`: the average ends there, and what is saved from then on are the training's own weights.
 
     After each step of the optimizer, `average = decay * average + (1 - decay) * weights`. The decay of the step after n
     others is at most (1 + n) / (10 + n), as in TensorFlow's ExponentialMovingAverage, so that a short run is not ruled

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
@@ -146,7 +146,7 @@ class MultiLabelClassifier(pl.LightningModule):
         for buffer, figures in ((classifier._mean, "mean"), (classifier._std, "std")):
             buffer.copy_(torch.tensor(card["preprocessing"][figures]).view(1, 3, 1, 1))
         classifier.load_state_dict(checkpoint["state_dict"])
-        classifier.on_load_checkpoint(checkpoint)
+        classifier.on_load_checkpoint(dict(checkpoint))
         return classifier.eval()
 
     def forward(self, images: UInt8[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch classes"]:
@@ -372,8 +372,15 @@ class MultiLabelClassifier(pl.LightningModule):
             },
         }
 
-    def on_load_checkpoint(self, checkpoint: Mapping[str, Any]) -> None:
-        """Tells the loss how often each class was present in the training data, and what it has to remember."""
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Tells the loss how often each class was present in the training data, and what it has to remember.
+
+        A training that is resumed goes on with its own weights, also where `WeightEMA` saved averages in their place
+        and takes no part now.
+        """
+        resumes = self._trainer is not None and self._trainer.state.fn == TrainerFn.FITTING
+        if resumes and "current_model_state" in checkpoint:
+            checkpoint["state_dict"] = checkpoint["current_model_state"]
         self.loss.remember(checkpoint.get("mlic", {}).get("loss_memory", {}))
         counts = checkpoint.get("mlic", {}).get("class_counts")
         # A training that is resumed has counted its own data.

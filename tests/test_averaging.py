@@ -214,6 +214,19 @@ def test_a_checkpoint_without_an_average_can_be_gone_on_from_with_one(small, tmp
     assert saved("runs/run/v2/last.ckpt", "averaging_state")["updates"] == 4
 
 
+def test_a_checkpoint_with_an_average_that_is_resumed_without_goes_on_from_the_weights_of_the_training(
+    small, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert main(["fit", *small, "--trainer.max_epochs", "3"]) == 0
+    assert main(["fit", *small, *EMA]) == 0
+    resumed = ["fit", "--ckpt_path", "runs/run/v2/last.ckpt", "--trainer.max_epochs", "3"]
+    assert main([*resumed, "--trainer.callbacks", "null"]) == 0
+    plain, without = saved("runs/run/v1/last.ckpt"), saved("runs/run/v3/last.ckpt")
+    assert not differing(plain, without)
+    assert "averaging_state" not in torch.load("runs/run/v3/last.ckpt", weights_only=True)
+
+
 def test_without_validation_the_average_is_saved_as_well(small, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["fit", *small, *EMA, "--data.val", "null"]) == 0
