@@ -113,6 +113,18 @@ class Augmentation:
         crops = self.crop_scale not in (None, 1.0) or self.random_crop > 0 or self.random_scale > 0
         return self.flip or crops or self._changes_colours or self.trivial_augment or self.erase > 0
 
+    @property
+    def smallest_share(self) -> float:
+        """The smallest share of the image's height, or of its width, that a window may have; 1 without any crop.
+
+        Example:
+            >>> Augmentation(random_crop=25).smallest_share, Augmentation(crop_scale=0.12).smallest_share
+            (0.8, 0.3)
+        """
+        if self.crop_scale is not None:
+            return math.sqrt(self.crop_scale / min(_WIDEST, 1 / self.crop_scale))
+        return 1 / ((1 + self.random_scale / 100) * (1 + self.random_crop / 100))
+
     def augment(self, image: UInt8[Tensor, "3 height width"], size: int, seed: int) -> UInt8[Tensor, "3 {size} {size}"]:
         """Changes one image as `seed` says, and leaves torch's random numbers as they were.
 
@@ -180,13 +192,14 @@ def _cut(
     image: UInt8[Tensor, "3 height width"], height_share: float, width_share: float
 ) -> UInt8[Tensor, "3 window_height window_width"]:
     """Cuts out a window of these shares of the sides, at least 1 pixel each, anywhere."""
+    if height_share == width_share == 1:
+        return image
     height, width = image.shape[1:]
     window_height = max(1, round(height * height_share))
     window_width = max(1, round(width * width_share))
-    if (window_height, window_width) == (height, width):
-        return image
-    top = int(torch.randint(height - window_height + 1, ()))
-    left = int(torch.randint(width - window_width + 1, ()))
+    # As shares, too: an image that was reduced while it was decoded has its window where the whole one has it.
+    top = int(_uniform(0.0, 1.0) * (height - window_height + 1))
+    left = int(_uniform(0.0, 1.0) * (width - window_width + 1))
     return image[:, top : top + window_height, left : left + window_width]
 
 

@@ -1,6 +1,7 @@
 """`ImageDataset`: a `LabelTable` to samples, and samples to a `Batch`."""
 
 import hashlib
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from mlic.datamodules.augmentation import Augmentation
 from mlic.datamodules.base import Batch
 from mlic.datamodules.sampling import Draw
 from mlic.errors import ImageError
-from mlic.images import read_image, squash
+from mlic.images import read_image, read_square
 from mlic.labels import LabelTable
 
 __all__ = ["ImageDataset", "Sample", "collate"]
@@ -56,12 +57,14 @@ class ImageDataset(Dataset[Sample]):
     def __getitem__(self, key: int | Draw) -> Sample:
         draw = key if isinstance(key, Draw) else Draw(0, key)
         labels = torch.from_numpy(self.table.row(draw.index))
+        path = self.table.path(draw.index)
         try:
-            image = read_image(self.table.path(draw.index))
+            if self.augmentation is None:
+                return Sample(draw.index, labels, read_square(path, self.image_size))
+            # Detail enough for the smallest window, whatever the draw: an image is decoded in one way in all epochs.
+            image = read_image(path, math.ceil(self.image_size / self.augmentation.smallest_share))
         except ImageError as error:
             return Sample(draw.index, labels, None, str(error))
-        if self.augmentation is None:
-            return Sample(draw.index, labels, squash(image, self.image_size))
         return Sample(draw.index, labels, self.augmentation.augment(image, self.image_size, self._seed(draw)))
 
     def _seed(self, draw: Draw) -> int:

@@ -420,3 +420,22 @@ def test_jsonargparse_shows_what_each_option_means():
     for field in dataclasses.fields(Augmentation):
         assert f"--augmentation.{field.name}" in shown
     assert "the smallest share of the area" in shown
+
+
+@pytest.mark.parametrize(
+    "augmentation",
+    [
+        OFF,
+        Augmentation(),
+        Augmentation(crop_scale=0.35),
+        Augmentation(crop_scale=0.9),
+        Augmentation(crop_scale=1.0),
+        Augmentation(random_crop=20, random_scale=30),
+    ],
+    ids=repr,
+)
+def test_no_window_is_smaller_than_the_smallest_share(augmentation):
+    seen = [min(sides) for sides in windows(augmentation)]
+    pixel = 1 / 200
+    assert min(seen) >= augmentation.smallest_share - pixel
+    assert min(seen) <= augmentation.smallest_share + 0.06  # 200 draws come near it
