@@ -1,5 +1,6 @@
 """`MultiLabelClassifier`: backbone, head and loss wired into a LightningModule."""
 
+import logging
 import math
 import warnings
 from collections.abc import Callable, Sequence
@@ -10,6 +11,7 @@ import pytorch_lightning as pl
 import torch
 from jaxtyping import Float, UInt8
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
+from pytorch_lightning.core.optimizer import LightningOptimizer
 from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
@@ -21,6 +23,7 @@ from mlic.checkpoints import read_checkpoint
 from mlic.datamodules.base import Batch, FeatureBatch, MultiLabelDataModule
 from mlic.datamodules.features import FeatureData, FeatureLoader
 from mlic.errors import CheckpointError, MlicError, UsageError
+from mlic.exact import Exact, ExactHead
 from mlic.heads.base import Head
 from mlic.heads.linear import LinearHead
 from mlic.labels.counts import ClassCounts
@@ -35,6 +38,8 @@ from mlic.thresholds import fit_thresholds
 from mlic.views import TTA, check_tta, scaled_sides, views
 
 __all__ = ["MultiLabelClassifier"]
+
+log = logging.getLogger(__name__)
 
 _DIVERGED = "the training has diverged: lower the learning rate, or set trainer.gradient_clip_val"
 
@@ -114,6 +119,7 @@ class MultiLabelClassifier(pl.LightningModule):
         self.register_buffer("_std", torch.tensor(self.backbone.std).view(1, 3, 1, 1), persistent=False)
         self.collected = nn.ModuleDict({side: MultiLabelMetrics(len(self.classes)) for side in ("val", "test")})
         self.evaluated: dict[Side, Rows] = {}
+        self._exact: ExactHead | None = None
         self.tta: TTA
         self.use_tta(tta)
 
@@ -184,6 +190,7 @@ class MultiLabelClassifier(pl.LightningModule):
         data = getattr(self.trainer, "datamodule", None)
         if stage == "fit":
             self.loss.remember({})  # a checkpoint that is resumed is loaded after this
+            self._exact = None
             self.automatic_optimization = not (isinstance(data, FeatureData) and data.steps > 1)
         if not isinstance(data, MultiLabelDataModule):
             return
@@ -212,6 +219,10 @@ class MultiLabelClassifier(pl.LightningModule):
         """Returns the loss of a batch; None where several batches come at once, of each of which it has learnt."""
         # Not at the start of the epoch: pytorch-lightning 2.6 has none where it goes on in the middle of one.
         self.loss.epoch = self.current_epoch
+        if self._exact is not None:
+            if batch_idx == 0:
+                self._solve(self._exact)
+            return None
         if isinstance(batch, FeatureBatch) and not self.automatic_optimization:
             mean = step_through(self, batch, self._loss)
             if mean is not None:
@@ -292,6 +303,8 @@ class MultiLabelClassifier(pl.LightningModule):
                 endless training, or if the backbone does not know its layers, which `layer_decay` asks for.
         """
         optimizer = self._optimizer(self._parameter_groups())
+        if isinstance(optimizer, Exact):
+            return self._prepare_exact(optimizer)
         multiply_rates(optimizer)
         if self._lr_scheduler is None:
             return optimizer
@@ -307,6 +320,40 @@ class MultiLabelClassifier(pl.LightningModule):
             raise UsageError("ReduceLROnPlateau watches val/mAP, which should rise; give it mode: max")
         described = {"scheduler": scheduler, "interval": self._lr_scheduler_interval, "monitor": monitor}
         return cast(OptimizerLRScheduler, {"optimizer": optimizer, "lr_scheduler": described})
+
+    def _prepare_exact(self, optimizer: Exact) -> Exact:
+        data = getattr(self.trainer, "datamodule", None)
+        if not isinstance(data, FeatureData):
+            raise UsageError(
+                "optimizer Exact solves a head on the kept features of a frozen backbone, and none are kept; "
+                "set model.backbone.freeze true and data.augmentation.flip false, and leave out --features off"
+            )
+        if self._lr_scheduler is not None or self.trainer.gradient_clip_val or self.trainer.accumulate_grad_batches > 1:
+            raise UsageError(
+                "optimizer Exact has no learning rate, gradient or batch; leave out model.lr_scheduler, "
+                "trainer.gradient_clip_val and trainer.accumulate_grad_batches"
+            )
+        if self.trainer.max_epochs is not None and 0 <= self.trainer.max_epochs < len(optimizer.penalties):
+            log.warning(
+                "of the %d penalties of Exact, the first %d are tried, one an epoch; take more epochs with "
+                "--trainer.max_epochs",
+                len(optimizer.penalties),
+                self.trainer.max_epochs,
+            )
+        self._exact = ExactHead(self.head, self.loss, data.sides["train"])
+        self.automatic_optimization = False
+        return optimizer
+
+    def _solve(self, exact: ExactHead) -> None:
+        """Solves the head for the penalty of the epoch; the last one ends the training."""
+        optimizer = cast(LightningOptimizer, self.optimizers())
+        penalties = cast(Exact, optimizer.optimizer).penalties
+        penalty = penalties[min(self.current_epoch, len(penalties) - 1)]
+        objective: list[Tensor] = []
+        optimizer.step(closure=lambda: objective.append(exact.solve(penalty)))
+        self.log("penalty", penalty)
+        self._log_loss(objective[0].float(), 1)
+        self.trainer.should_stop = self.current_epoch + 1 >= len(penalties)
 
     def _require_side(self, side: int) -> None:
         training = self.backbone.training

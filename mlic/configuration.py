@@ -29,7 +29,7 @@ _PLACES: dict[str, Kind] = {
     "data": "datamodules",
 }
 _LIBRARIES = {
-    "model.optimizer": ("torch.optim",),
+    "model.optimizer": ("mlic.exact", "torch.optim"),
     "model.lr_scheduler": ("mlic.schedules", "torch.optim.lr_scheduler"),
     "trainer.callbacks": ("mlic.averaging", "mlic.unfreezing", "pytorch_lightning.callbacks"),
 }
@@ -267,14 +267,16 @@ def _class_path_at(place: str, name: str, certain: bool = False) -> Config | Non
 def _library_class(place: str, name: str) -> str:
     if "." in name:
         return name
-    known: list[str] = []
+    known: dict[str, str] = {}
     for library in _LIBRARIES[place]:
         module = importlib.import_module(library)
-        known += [public for public in module.__all__ if inspect.isclass(getattr(module, public))]
-        if name in known:
-            return f"{library}.{name}"
+        known |= {public: library for public in module.__all__ if inspect.isclass(getattr(module, public))}
+    # In whatever case: `exact` and `adamw` are what people write.
+    for public in (name, *(public for public in known if public.lower() == name.lower())):
+        if public in known:
+            return f"{known[public]}.{public}"
     raise UsageError(
-        f"{place} is '{name}', which is not in {', '.join(_LIBRARIES[place])}{did_you_mean(name, known)}; "
+        f"{place} is '{name}', which is not in {', '.join(_LIBRARIES[place])}{did_you_mean(name, list(known))}; "
         "for a class from elsewhere write its full path"
     )
 

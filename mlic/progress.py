@@ -41,8 +41,9 @@ class EpochLines(pl.Callback):
         if not (trainer.is_global_zero and self._trained):
             return
         validation = ["val/loss", "val/mAP", "val/f1_micro", "val/f1_macro"] if self._validated else []
+        names = ["penalty", "train/loss", *validation]
         metrics = trainer.callback_metrics
-        figures = [f"{name} {float(metrics[name]):.4f}" for name in ["train/loss", *validation] if name in metrics]
+        figures = [f"{name} {float(metrics[name]):.4f}" for name in names if name in metrics]
         seconds = time.monotonic() - self._started
         last = f"/{trainer.max_epochs}" if trainer.max_epochs and trainer.max_epochs > 0 else ""
         log.info("epoch %d%s: %s (%.1f s)", trainer.current_epoch + 1, last, ", ".join(figures), seconds)

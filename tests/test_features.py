@@ -227,15 +227,13 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path):
 
 def test_compacting_keeps_each_whole_row_once(store):
     put(store, 1, 2)
+    os.truncate(files(store, ".rows")[0], 13)  # of 2, one byte is left
     put(store, 2, 3)
-    (rows, _) = files(store, ".rows")
-    os.truncate(rows, 13)
-    store.refresh()
-    kept = len(store)
+    put(store, 3)
     assert store.compact() > 0
     assert len(files(store, ".rows")) == len(files(store, ".keys")) == 1
-    assert len(store) == kept
-    assert np.array_equal(store.features(keys_of(2, 3))[:], rows_of(2, 3))
+    assert len(store) == 3
+    assert np.array_equal(store.features(keys_of(1, 2, 3))[:], rows_of(1, 2, 3))
 
 
 def test_a_store_says_how_large_it_is(store):

@@ -3,6 +3,7 @@
 import math
 from typing import Literal
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import logsigmoid
@@ -81,6 +82,11 @@ class BCELoss(Loss):
         """Returns the cross-entropy of each cell."""
         labels = labels * (1 - self.label_smoothing) + self.label_smoothing / 2
         return -self._weight(logits) * labels * logsigmoid(logits) - (1 - labels) * logsigmoid(-logits)
+
+    def positive_weights(self, num_classes: int) -> list[float]:
+        """Returns how much more a present label of each class counts than an absent one."""
+        weights = self._weight(torch.zeros(num_classes))
+        return weights.tolist() if isinstance(weights, Tensor) else [float(weights)] * num_classes
 
     def _balance(self, positives: int, negatives: int) -> float:
         return min(negatives / positives, self.max_pos_weight) if positives and negatives else 1.0

@@ -1,0 +1,265 @@
+"""Training behind a frozen backbone: from kept features, the same as from images, and only where that is right."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from mlic.cli import main
+from mlic.predict import Predictor
+
+
+@pytest.fixture
+def frozen(small, tmp_path, monkeypatch) -> list[str]:
+    """The words of a quick `mlic fit` behind a frozen backbone, with a cache of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    # Small weights would make features that no head can tell apart in two epochs.
+    rate = ["--model.optimizer", "AdamW", "--model.optimizer.lr", "0.05"]
+    return ["fit", *small, "--model.backbone.freeze", "true", "--data.augmentation.flip", "false", *rate]
+
+
+@pytest.fixture
+def moved(colours, tmp_path) -> Path:
+    """A copy of the photographs that may be changed."""
+    return Path(shutil.copytree(colours, tmp_path / "photos"))
+
+
+def fit(words: list[str], capsys, code: int = 0) -> str:
+    """Runs and returns what was said on stderr."""
+    capsys.readouterr()
+    assert main(words) == code, capsys.readouterr().err
+    return capsys.readouterr().err
+
+
+def weights(run: str, name: str = "last.ckpt") -> dict[str, torch.Tensor]:
+    return torch.load(Path("runs") / run / name, weights_only=True)["state_dict"]
+
+
+def largest_difference(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> float:
+    assert one.keys() == other.keys()
+    return max(float((one[name].double() - other[name].double()).abs().max()) for name in one)
+
+
+def metrics(run: str) -> dict[str, float]:
+    return json.loads((Path("runs") / run / "metrics.json").read_text())
+
+
+def at(folder: Path) -> list[str]:
+    return [word for side in ("train", "val", "test") for word in (f"--data.{side}", str(folder / f"{side}.csv"))]
+
+
+def test_a_head_learns_the_same_from_features_as_from_images(frozen, capsys):
+    said = fit(frozen, capsys)
+    assert "0 of 48 images are in" in said
+    assert "features:" not in fit([*frozen, "--features", "off"], capsys)
+    assert largest_difference(weights("run/v1"), weights("run/v2")) < 1e-4
+    assert metrics("run/v1")["val/mAP"] == pytest.approx(metrics("run/v2")["val/mAP"], abs=1e-6)
+
+
+def test_the_second_time_no_image_is_run(frozen, capsys, monkeypatch):
+    fit(frozen, capsys)
+    monkeypatch.setattr("mlic.frozen.extract", lambda *args: pytest.fail("an image was run"))
+    assert "48 of 48 images are in" in fit([*frozen, "--model.loss", "asymmetric"], capsys)
+    assert largest_difference(weights("run/v1"), weights("run/v2")) > 1e-3
+
+
+def test_the_checkpoint_gives_the_scores_that_the_features_gave(frozen, colours, capsys):
+    fit(frozen, capsys)
+    capsys.readouterr()
+    assert main(["validate", "--ckpt_path", "runs/run/v1/best.ckpt", "--json"]) == 0
+    on_images = json.loads(capsys.readouterr().out)
+    logged = metrics("run/v1")
+    assert {name: on_images[name] for name in logged if name.startswith("val/")} == pytest.approx(
+        {name: value for name, value in logged.items() if name.startswith("val/")}, abs=1e-5
+    )
+    predictor = Predictor("runs/run/v1/best.ckpt", num_workers=0)
+    (prediction,) = predictor.predict([colours / "images" / "032.jpg"])
+    assert set(prediction.scores) == {"red", "green", "blue"}
+
+
+def test_neither_moving_the_folder_nor_renaming_an_image_computes_anything(frozen, moved, tmp_path, capsys):
+    fit([*frozen, *at(moved)], capsys)
+    elsewhere = moved.rename(tmp_path / "elsewhere")
+    (elsewhere / "images" / "000.jpg").rename(elsewhere / "images" / "first.jpg")
+    table = elsewhere / "train.csv"
+    table.write_text(table.read_text().replace("000.jpg", "first.jpg"))
+    assert "48 of 48 images are in" in fit([*frozen, *at(elsewhere)], capsys)
+
+
+def test_one_changed_image_computes_one(frozen, moved, capsys):
+    fit([*frozen, *at(moved)], capsys)
+    shutil.copy(moved / "images" / "050.jpg", moved / "images" / "000.jpg")
+    said = fit([*frozen, *at(moved)], capsys)
+    assert "47 of 48 images are in" in said
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--model.backbone.image_size", "48"),
+        ("--model.head.pooling", "max"),
+        ("--feature_dtype", "float16"),
+        ("--seed_everything", "1"),  # other random weights
+    ],
+)
+def test_other_features_are_computed_anew(frozen, capsys, option, value):
+    fit(frozen, capsys)
+    assert "0 of 48 images are in" in fit([*frozen, option, value], capsys)
+
+
+def test_heads_that_need_the_whole_map_have_it(frozen, capsys):
+    fit([*frozen, "--model.head", "csra"], capsys)
+    fit([*frozen, "--model.head", "csra", "--features", "off"], capsys)
+    assert largest_difference(weights("run/v1"), weights("run/v2")) < 1e-4
+    (space,) = Path("cache/mlic/features").glob("*/space.json")
+    assert len(json.loads(space.read_text())["shape"]) == 3
+    assert "48 of 48 images are in" in fit([*frozen, "--model.head", "ml_decoder"], capsys)
+
+
+@pytest.mark.parametrize(
+    "scheduler",
+    [
+        [],
+        ["--model.lr_scheduler", "OneCycle"],
+        ["--model.lr_scheduler", "ExponentialLR", "--model.lr_scheduler.gamma", "0.5"],
+        ["--model.lr_scheduler", "{class_path: ReduceLROnPlateau, init_args: {mode: max, patience: 0, threshold: 9}}"],
+    ],
+)
+def test_many_steps_at_a_time_are_the_steps_one_at_a_time(frozen, capsys, monkeypatch, scheduler):
+    fit([*frozen, *scheduler, "--trainer.max_epochs", "4"], capsys)
+    monkeypatch.setattr("mlic.training.steps_at_once", lambda trainer, batch_bytes: 1)
+    fit([*frozen, *scheduler, "--trainer.max_epochs", "4"], capsys)
+    assert largest_difference(weights("run/v1"), weights("run/v2")) == 0
+    steps = [torch.load(f"runs/run/{run}/last.ckpt", weights_only=True)["global_step"] for run in ("v1", "v2")]
+    assert steps == [16, 16]
+
+
+@pytest.mark.parametrize("option", ["--trainer.gradient_clip_val=0.01", "--trainer.accumulate_grad_batches=2"])
+def test_what_happens_between_steps_happens_from_features_too(frozen, capsys, option):
+    fit([*frozen, option], capsys)
+    fit([*frozen, option, "--features", "off"], capsys)
+    fit(frozen, capsys)
+    assert largest_difference(weights("run/v1"), weights("run/v2")) < 1e-4
+    assert largest_difference(weights("run/v1"), weights("run/v3")) > 1e-3
+
+
+def test_a_training_ends_after_as_many_steps_as_asked_for(frozen, capsys):
+    fit([*frozen, "--trainer.max_steps", "6", "--trainer.max_epochs", "-1"], capsys)
+    assert torch.load("runs/run/v1/last.ckpt", weights_only=True)["global_step"] == 6
+
+
+def test_a_resumed_training_ends_as_one_that_was_not_interrupted(frozen, capsys):
+    schedule = ["--model.lr_scheduler", "ExponentialLR", "--model.lr_scheduler.gamma", "0.5"]
+    fit([*frozen, *schedule, "--trainer.max_epochs", "4"], capsys)
+    fit([*frozen, *schedule], capsys)
+    fit([*frozen, *schedule, "--ckpt_path", "runs/run/v2/last.ckpt", "--trainer.max_epochs", "4"], capsys)
+    assert largest_difference(weights("run/v1"), weights("run/v3")) == 0
+
+
+def test_a_resumed_training_needs_no_images_for_what_is_kept(frozen, capsys):
+    fit(frozen, capsys)
+    assert "48 of 48 images are in" in fit(
+        ["fit", "--ckpt_path", "runs/run/v1/last.ckpt", "--trainer.max_epochs", "3"], capsys
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--data.augmentation.flip", "true"], "training images are augmented at random"),
+        (["--data.mixing.mixup", "0.2"], "data.mixing mixes images"),
+        (["--model.tta", "flip"], "model.tta flip averages over views"),
+        (["--model.backbone.freeze", "false"], "the backbone learns"),
+        (["--trainer.overfit_batches", "1"], "trainer.overfit_batches"),
+    ],
+)
+def test_features_are_kept_only_where_nothing_stands_before_the_backbone(frozen, capsys, words, reason, tmp_path):
+    said = fit([*frozen, *words, "--trainer.max_epochs", "1"], capsys)
+    if "freeze" not in words[0]:
+        assert f"features: not kept, since {reason}" in said
+    assert not (tmp_path / "cache").exists()
+    assert f"features cannot be kept, since {reason}" in fit([*frozen, *words, "--features", "here"], capsys, code=2)
+
+
+def test_augmented_views_are_kept_when_asked_for(frozen, capsys):
+    views = [*frozen, "--data.augmentation.flip", "true", "--feature_views", "3"]
+    assert "0 of 96 augmented images are in" in fit([*views, "--trainer.max_epochs", "3"], capsys)
+    said = fit([*views, "--trainer.max_epochs", "3"], capsys)
+    assert "96 of 96 augmented images are in" in said
+    assert "16 of 16 images are in" in said
+    assert largest_difference(weights("run/v1"), weights("run/v2")) == 0
+    fit([*frozen, "--trainer.max_epochs", "3"], capsys)
+    assert largest_difference(weights("run/v1"), weights("run/v3")) > 1e-4
+
+
+def test_views_of_images_that_are_not_augmented_are_refused(frozen, capsys):
+    assert "data.augmentation changes nothing" in fit([*frozen, "--feature_views", "2"], capsys, code=2)
+    assert "feature_views is -1" in fit([*frozen, "--feature_views", "-1"], capsys, code=2)
+
+
+def test_an_unreadable_image_is_an_error_or_is_skipped_and_told(frozen, moved, capsys):
+    (moved / "images" / "003.jpg").write_bytes(b"no image")
+    said = fit([*frozen, *at(moved)], capsys, code=1)
+    assert "003.jpg: not an image" in said
+    assert "set data.on_bad_image to skip" in said
+    said = fit([*frozen, *at(moved), "--data.on_bad_image", "skip"], capsys)
+    assert "1 unreadable images were skipped" in said
+    assert "003.jpg: not an image" in said
+
+
+def test_repeats_of_rare_classes_are_those_of_the_training_on_images(frozen, capsys):
+    repeats = [*frozen, "--data.repeat_threshold", "1.0"]
+    fit(repeats, capsys)
+    fit([*repeats, "--features", "off"], capsys)
+    assert largest_difference(weights("run/v1"), weights("run/v2")) < 1e-4
+
+
+def test_a_store_that_was_damaged_is_mended(frozen, capsys):
+    fit(frozen, capsys)
+    (rows,) = Path("cache/mlic/features").glob("*/*.rows")
+    data = bytearray(rows.read_bytes())
+    data[100] ^= 255
+    rows.write_bytes(data)
+    said = fit(frozen, capsys)
+    assert "1 rows are damaged" in said
+    assert "47 of 48 images are in" in said
+    assert largest_difference(weights("run/v1"), weights("run/v2")) < 1e-6
+
+
+def test_a_disk_without_room_is_told_and_done_without(frozen, capsys, monkeypatch):
+    usage = shutil.disk_usage(".")._replace(free=1000)
+    monkeypatch.setattr("mlic.frozen.shutil.disk_usage", lambda folder: usage)
+    assert "features: not kept: " in fit(frozen, capsys)
+    assert "--feature_dtype float16, or --features off" in fit([*frozen, "--features", "here"], capsys, code=2)
+
+
+def test_off_in_a_configuration_file_is_off(frozen, capsys, tmp_path):
+    (tmp_path / "off.yaml").write_text("features: off\n")
+    fit([*frozen, "--config", "off.yaml"], capsys)
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.slow
+def test_two_processes_fill_a_store_together_and_learn_as_one_of_twice_the_batch(frozen, moved, tmp_path):
+    table = moved / "train.csv"
+    rows = list(csv.reader(table.open()))
+    with table.open("w", newline="") as stream:
+        csv.writer(stream).writerows(rows[:-1])  # 31 images
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PL_TORCH_DISTRIBUTED_BACKEND": "gloo"}
+    command = [sys.executable, "-m", "mlic", *frozen, *at(moved)]
+    two = ["--trainer.devices", "2", "--trainer.strategy", "ddp", "--data.batch_size", "4"]
+    said = subprocess.run([*command, *two], env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert said.returncode == 0, said.stderr
+    stores = Path("cache/mlic/features")
+    assert len(list(stores.glob("*/*.rows"))) == 2
+    one = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert one.returncode == 0, one.stderr
+    assert "47 of 47 images are in" in one.stderr
+    assert metrics("run/v1")["val/mAP"] == pytest.approx(metrics("run/v2")["val/mAP"], abs=0.1)
