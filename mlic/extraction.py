@@ -80,9 +80,10 @@ class Pictures(Dataset[tuple[int, UInt8[Tensor, "3 size size"] | None]]):
         images, row = self._sides[self._side_of[place]], int(self._rows[place])
         if self._augmentation is None:
             sample = images[row]
-            if sample.image is None:
+            image: Tensor | None = sample.image
+            if image is None:
                 raise ImageError(sample.error)
-            return sample.image
+            return image
         seed = int.from_bytes(self.keys[place, :4].tobytes(), "big")
         return self._augmentation.augment(read_image(images.table.path(row)), images.image_size, seed)
 
@@ -192,7 +193,8 @@ class _Extraction(pl.LightningModule):
     def _features(self, images: UInt8[Tensor, "images 3 size size"]) -> Tensor:
         if self._engine is not None:
             return self._engine(images)
-        return cast(Tensor, self.classifier.head.condense(self.classifier.feature_map(images)))
+        features: Tensor = self.classifier.head.condense(self.classifier.feature_map(images))
+        return features
 
     def _keep(self, places: Int64[np.ndarray, " images"], features: Tensor) -> None:
         if self._writer is not None:

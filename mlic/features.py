@@ -285,6 +285,11 @@ class StoredFeatures:
         self._at = at
 
     @property
+    def folder(self) -> Path:
+        """Where the store is."""
+        return self._store.folder
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """The number of images, then the shape of one's features."""
         return (len(self._at), *self._store.shape)

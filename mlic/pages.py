@@ -38,8 +38,14 @@ model:
   --model.head NAME              linear (default), mlp, cam, csra, ml_decoder, query2label
   --model.loss NAME              bce (default), asymmetric, focal, zlpr, ...: `mlic plugins losses` lists all
   --model.optimizer CLASS        AdamW (default), SGD ...; --model.optimizer.lr 0.001
+                                 exact: the optimum of a linear head on a frozen backbone, for a path of penalties
   --model.lr_scheduler CLASS     OneCycle, WarmupCosine, or one of torch such as CosineAnnealingLR
   --model.layer_decay X, --model.head_lr_multiplier X, --model.tta flip
+
+features of a frozen backbone, kept so that no image runs through it twice (`mlic features --help`):
+  --features auto|off|FOLDER     auto (default): where nothing random stands before the backbone
+  --feature_views N              keep N augmented views of each training image
+  --feature_dtype float16        half of the room
 
 training (everything of Lightning's Trainer):
   --trainer.max_epochs N         by default 20
@@ -139,6 +145,24 @@ or write PATH as in a configuration: '{class_path: csv, init_args: {path: labels
   --json, --debug                the result for machines; a traceback where there is an error
 """
 
+_FEATURES = """\
+usage: mlic features ACTION [OPTIONS]
+
+What a frozen backbone made of each image is kept on disk, by the content of the image, so that no image runs through it
+twice: the next head, loss or learning rate is trained in seconds. `mlic fit` does it by itself.
+
+  mlic features extract --config configs/inception.yaml --data.train labels.csv
+                                 fills the store that `mlic fit` with the same words would use
+  mlic features info             which stores there are, and how large
+  mlic features prune            removes stores that were not used for 30 days, and what is damaged in the others
+    --unused_days N              another number of days; 0 removes all
+
+  --folder PATH                  of the stores, for info and prune; by default the one that `fit` uses, in the cache
+                                 of the user; `fit` and `extract` take --features PATH
+
+  --json, --debug                the result for machines; a traceback where there is an error
+"""
+
 PAGES = {
     "data": _DATA,
     "demo": _DEMO,
@@ -146,4 +170,5 @@ PAGES = {
     "validate": _EVALUATE.format(verb="validate", side="validation", option="val"),
     "test": _EVALUATE.format(verb="test", side="test", option="test"),
     "predict": _PREDICT,
+    "features": _FEATURES,
 }

@@ -23,8 +23,9 @@ from mlic.checkpoints import read_checkpoint
 from mlic.classifier import MultiLabelClassifier
 from mlic.configuration import expand_names, merge, settle
 from mlic.datamodules.base import MultiLabelDataModule
+from mlic.datamodules.features import FeatureData
 from mlic.errors import CheckpointError, UsageError
-from mlic.features import FeatureDtype, FeatureStore, StoreError
+from mlic.features import FeatureDtype, FeatureStore, StoredFeatures, StoreError
 from mlic.frozen import Keeping, feature_shape, kept_features, steps_at_once, why_not
 from mlic.heads.base import Head
 from mlic.losses.base import Loss
@@ -36,7 +37,10 @@ __all__ = ["TrainingCLI", "Verb"]
 
 log = logging.getLogger(__name__)
 
-Verb = Literal["fit", "validate", "test"]
+Verb = Literal["fit", "extract", "validate", "test"]
+
+_LEARNING = ("fit", "extract")
+_WORDS = {"extract": "features extract"}
 
 _IMAGE = "mlic.datamodules.image.ImageDataModule"
 
@@ -62,7 +66,7 @@ class TrainingCLI(LightningCLI):
     Everything is parsed, agreed on and instantiated by the constructor; nothing is run.
 
     Args:
-        verb: `fit`, `validate` or `test`.
+        verb: `fit`, `validate` or `test`; `extract` is `fit` without the training.
         arguments: the words after the verb.
 
     Attributes:
@@ -88,16 +92,20 @@ class TrainingCLI(LightningCLI):
             auto_configure_optimizers=False,
             seed_everything_default=0,
             trainer_defaults={"max_epochs": 20, "default_root_dir": "runs", "enable_model_summary": False},
-            parser_kwargs={"prog": f"mlic {verb}", "exit_on_error": False, "allow_abbrev": False},
+            parser_kwargs={
+                "prog": "mlic features extract" if verb == "extract" else f"mlic {verb}",
+                "exit_on_error": False,
+                "allow_abbrev": False,
+            },
             run=False,
             args=arguments,
         )
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Adds what is not the trainer's, the model's or the data's, and gives the model the classes of the data."""
-        resume = "a checkpoint to go on from" if self.verb == "fit" else "the checkpoint to evaluate"
+        resume = "a checkpoint to go on from" if self.verb in _LEARNING else "the checkpoint to evaluate"
         parser.add_argument("--ckpt_path", type=Path | None, default=None, help=resume)
-        if self.verb == "fit":
+        if self.verb in _LEARNING:
             parser.add_argument(
                 "--features",
                 type=Literal["auto", "off"] | Path,
@@ -122,7 +130,7 @@ class TrainingCLI(LightningCLI):
         self.checkpoint_path = _option(left, "--ckpt_path") or said.get("ckpt_path")
         if self.checkpoint_path in (None, "null"):
             self.checkpoint_path = None
-            if self.verb != "fit" and not any(word.startswith(("--print_config", "--help")) for word in left):
+            if self.verb not in _LEARNING and not any(word.startswith(("--print_config", "--help")) for word in left):
                 raise UsageError(f"mlic {self.verb} needs a checkpoint: --ckpt_path runs/<name>/v<k>/best.ckpt")
         else:
             self._card = read_checkpoint(self.checkpoint_path)["mlic"]
@@ -202,6 +210,17 @@ class TrainingCLI(LightningCLI):
             faults = [line.strip() for line in str(error).splitlines()[1:3]]
             raise CheckpointError(f"{self.checkpoint_path} does not fit the model: {' '.join(faults)}") from error
 
+    def extract(self) -> list[Path]:
+        """Computes the features that a training of this configuration needs, and returns the folders of their stores.
+
+        Raises:
+            UsageError: if they cannot be kept.
+        """
+        with quietly():
+            data = self._with_features(required=True)
+        views = [view for kept in cast(FeatureData, data).sides.values() for view in kept.views]
+        return sorted({cast(StoredFeatures, view).folder for view in views})
+
     def log_plan(self) -> None:
         """Tells what is about to be trained, and where it goes."""
         weights = _init_args(self.config.model.backbone).get("weights")
@@ -222,11 +241,11 @@ class TrainingCLI(LightningCLI):
         if self.folder is not None:
             log.info("run: %s", self.folder)
 
-    def _with_features(self) -> MultiLabelDataModule:
+    def _with_features(self, required: bool = False) -> MultiLabelDataModule:
         """Returns the data with features in place of images, where they can be kept; otherwise as it is.
 
         Raises:
-            UsageError: if they are asked for and cannot be kept.
+            UsageError: if they are asked for, or `required`, and cannot be kept.
         """
         wanted, views = self.config_init.features, self.config_init.feature_views
         if views < 0:
@@ -234,7 +253,9 @@ class TrainingCLI(LightningCLI):
         reason = why_not(self.model, self.datamodule, self.trainer, views)
         if self.trainer.fast_dev_run:  # type: ignore[attr-defined]
             reason = "trainer.fast_dev_run shows a batch only"
-        if wanted == "off" or (wanted == "auto" and reason):
+        if required and wanted == "off":
+            raise UsageError("features are off, and nothing else is to be done; leave out --features off")
+        if not required and (wanted == "off" or (wanted == "auto" and reason)):
             if wanted == "auto" and self.model.backbone.frozen:
                 log.info("features: not kept, since %s", reason)
             return cast(MultiLabelDataModule, self.datamodule)
@@ -243,7 +264,7 @@ class TrainingCLI(LightningCLI):
         if not self.datamodule.augmentation.is_random and views:
             raise UsageError(f"feature_views is {views}, and data.augmentation changes nothing; leave one of them out")
         root = FeatureStore.default_root() if wanted == "auto" else Path(wanted)
-        return self._features_in(root, views, else_images=wanted == "auto")
+        return self._features_in(root, views, else_images=wanted == "auto" and not required)
 
     def _features_in(self, root: Path, views: int, else_images: bool) -> MultiLabelDataModule:
         keeping = Keeping(root, self.config_init.feature_dtype, views)
@@ -298,7 +319,7 @@ def _described(verb: Verb, card: Mapping[str, Any]) -> dict[str, Any]:
         class_of(card["model"][part], base)  # before anything that a file names is called
     config = dict(card.get("config") or {})
     config.pop("ckpt_path", None)
-    if verb == "fit":
+    if verb in _LEARNING:
         return {**config, "model": {**card["model"], **config.get("model", {})}}
     precision = config.get("trainer", {}).get("precision")
     data = {"data": config["data"]} if "data" in config else {}
