@@ -137,9 +137,10 @@ def squash(image: UInt8[Tensor, "3 height width"], size: int) -> UInt8[Tensor, "
         [50, 50, 50]
     """
     # Pixel by pixel in memory: faster, and torch 2.14.1 fails on planes when `size` is 1.
-    packed = image.permute(1, 2, 0).contiguous().permute(2, 0, 1)
-    resized = torch.nn.functional.interpolate(packed[None], size=(size, size), mode="bilinear", antialias=True)
-    return resized[0].contiguous()
+    # The axis of batches comes first, for otherwise torch does not see that the channels are last, and repacks them.
+    packed = image.permute(1, 2, 0).contiguous()[None].permute(0, 3, 1, 2)
+    resized = torch.nn.functional.interpolate(packed, size=(size, size), mode="bilinear", antialias=True)
+    return torch.from_numpy(np.ascontiguousarray(resized[0].numpy()))  # twice as fast as torch's
 
 
 def _read_bytes(path: Path) -> bytes:

@@ -1,12 +1,11 @@
 """DataLoaders of `Batch`es."""
 
-import os
-
 import torch
 from torch.utils.data import DataLoader
 
 from mlic.datamodules.dataset import ImageDataset, Sample, collate
 from mlic.datamodules.sampling import EpochSampler
+from mlic.threads import available_cores
 
 __all__ = ["batches", "default_num_workers"]
 
@@ -39,6 +38,5 @@ def batches(
 
 
 def default_num_workers() -> int:
-    """Returns half of the cores this process may use, at most 8; the other half computes. 0 on one core."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(8, cores // 2)
+    """Returns half of the cores that this process may use, at most 8; the other half computes. 0 on one core."""
+    return min(8, available_cores() // 2)
