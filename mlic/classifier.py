@@ -3,7 +3,7 @@
 import logging
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
@@ -33,7 +33,7 @@ from mlic.metrics import MultiLabelMetrics, Rows, headline, per_class
 from mlic.parameters import multiply_rates, parameter_groups
 from mlic.parts import class_of, rebuild, spec
 from mlic.schedules import Schedule
-from mlic.stepping import catch_up, step_through
+from mlic.stepping import catch_up, step_through, watched
 from mlic.thresholds import fit_thresholds
 from mlic.views import TTA, check_tta, scaled_sides, views
 
@@ -119,6 +119,7 @@ class MultiLabelClassifier(pl.LightningModule):
         self.register_buffer("_std", torch.tensor(self.backbone.std).view(1, 3, 1, 1), persistent=False)
         self.collected = nn.ModuleDict({side: MultiLabelMetrics(len(self.classes)) for side in ("val", "test")})
         self.evaluated: dict[Side, Rows] = {}
+        self._watched: Mapping[str, float] = {}
         self._exact: ExactHead | None = None
         self.tta: TTA
         self.use_tta(tta)
@@ -240,8 +241,9 @@ class MultiLabelClassifier(pl.LightningModule):
 
     def on_train_epoch_start(self) -> None:
         """Sets the learning rate of the epoch, where Lightning does not."""
-        if not self.automatic_optimization:
-            catch_up(self.trainer)
+        earlier, self._watched = self._watched, {}
+        if earlier or not self.automatic_optimization:
+            catch_up(self.trainer, earlier)
 
     def on_validation_epoch_start(self) -> None:
         """Forgets the rows of the last validation."""
@@ -405,6 +407,7 @@ class MultiLabelClassifier(pl.LightningModule):
             "classes": list(self.classes),
             "class_counts": None if self.class_counts is None else self.class_counts._asdict(),
             "loss_memory": self.loss.memory(),
+            "watched": {} if self._trainer is None else watched(self.trainer),
             "model": {
                 "backbone": spec(self.backbone),
                 "head": spec(self.head, given=2),
@@ -428,6 +431,7 @@ class MultiLabelClassifier(pl.LightningModule):
         resumes = self._trainer is not None and self._trainer.state.fn == TrainerFn.FITTING
         if resumes and "current_model_state" in checkpoint:
             checkpoint["state_dict"] = checkpoint["current_model_state"]
+        self._watched = checkpoint.get("mlic", {}).get("watched", {})
         self.loss.remember(checkpoint.get("mlic", {}).get("loss_memory", {}))
         counts = checkpoint.get("mlic", {}).get("class_counts")
         # A training that is resumed has counted its own data.

@@ -1,6 +1,6 @@
 """Many steps in one go: what Lightning does around a step takes longer than the step of a head on kept features."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 import pytorch_lightning as pl
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from mlic.datamodules.base import FeatureBatch
 
-__all__ = ["catch_up", "step_through"]
+__all__ = ["catch_up", "step_through", "watched"]
 
 
 def step_through(
@@ -44,17 +44,31 @@ def step_through(
     return torch.stack(losses).sum() / num_samples if losses else None
 
 
-def catch_up(trainer: pl.Trainer) -> None:
-    """Steps the schedulers that count epochs up to the current one, which Lightning leaves to such a module.
+def catch_up(trainer: pl.Trainer, earlier: Mapping[str, float]) -> None:
+    """Steps the schedulers that count epochs up to the current one, where Lightning does not.
+
+    It leaves them to a module that optimizes by itself. And it steps a ReduceLROnPlateau only after the checkpoint of
+    an epoch is saved, so that a resumed training would lack a step (2.6.6).
 
     A resumed training may begin an epoch twice; what counts is where the scheduler stands.
+
+    Args:
+        trainer: at the start of an epoch.
+        earlier: what `watched` gave when the checkpoint that is resumed was saved.
     """
+    metrics = {**earlier, **trainer.callback_metrics}
     for config in trainer.lr_scheduler_configs:
         scheduler: Any = config.scheduler
         while config.interval == "epoch" and scheduler.last_epoch < trainer.current_epoch:
             if not config.reduce_on_plateau:
                 scheduler.step()
-            elif config.monitor in trainer.callback_metrics:
-                scheduler.step(trainer.callback_metrics[config.monitor])
+            elif config.monitor in metrics:
+                scheduler.step(metrics[config.monitor])
             else:
                 break
+
+
+def watched(trainer: pl.Trainer) -> dict[str, float]:
+    """Returns the newest figure that a ReduceLROnPlateau watches, by its name."""
+    names = {config.monitor for config in trainer.lr_scheduler_configs if config.reduce_on_plateau}
+    return {name: float(figure) for name, figure in trainer.callback_metrics.items() if name in names}

@@ -172,6 +172,18 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(small, tmp_
     assert equal(weights(tmp_path / "runs/run/v1/best.ckpt"), weights(tmp_path / "runs/run/v3/best.ckpt"))
 
 
+@pytest.mark.parametrize("name", ["last", "best"])
+def test_a_plateau_is_resumed_with_all_that_it_has_seen(name, small, tmp_path, monkeypatch):
+    # No epoch is ever good enough, so each halves the learning rate.
+    options = ["--model.lr_scheduler.patience", "0", "--model.lr_scheduler.threshold", "9"]
+    words = [*small, "--model.lr_scheduler", "ReduceLROnPlateau", "--model.lr_scheduler.mode", "max", *options]
+    monkeypatch.chdir(tmp_path)
+    assert main(["fit", *words, "--trainer.max_epochs", "4"]) == 0
+    assert main(["fit", *words]) == 0
+    assert main(["fit", "--ckpt_path", f"runs/run/v2/{name}.ckpt", "--trainer.max_epochs", "4"]) == 0
+    assert equal(weights(tmp_path / "runs/run/v1/last.ckpt"), weights(tmp_path / "runs/run/v3/last.ckpt"))
+
+
 def test_a_checkpoint_that_the_configuration_names_is_resumed(run, tmp_path):
     (tmp_path / "c.yaml").write_text(f"ckpt_path: {run}/last.ckpt\ntrainer: {{max_epochs: 4}}\n")
     assert main(["fit", "--config", "c.yaml", "--name", "resumed"]) == 0
