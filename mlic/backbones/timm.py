@@ -1,5 +1,6 @@
 """`TimmBackbone`: any model of timm that can give a feature map."""
 
+import fnmatch
 import math
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, cast
@@ -87,7 +88,9 @@ class TimmBackbone(Backbone):
     def undecayed(self) -> set[str]:
         """Returns what timm's model names: position embeddings and the like."""
         named = self.network.no_weight_decay() if hasattr(self.network, "no_weight_decay") else ()
-        return {f"network.{name}" for name in named}
+        # timm's own optimizers take the names for patterns: XCiT's is "pos_embed.*".
+        parameters = [name for name, _ in self.network.named_parameters()]
+        return {f"network.{name}" for pattern in named for name in fnmatch.filter(parameters, pattern)}
 
     def forward(self, images: Float[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch features h w"]:
         """Returns the feature map of `images`, which are normalised with `mean` and `std`."""

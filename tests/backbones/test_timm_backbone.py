@@ -310,3 +310,14 @@ def refusing_pretrained(create: Any) -> Any:
         return create(name, pretrained=pretrained, **others)
 
     return refuse
+
+
+@pytest.mark.parametrize("name", ["xcit_nano_12_p16_224", "swin_tiny_patch4_window7_224"])
+def test_what_does_not_decay_has_names_of_parameters_and_follows_the_patterns_of_timm(name: str) -> None:
+    backbone = TimmBackbone(name, weights="none")
+    named = dict(backbone.named_parameters())
+    undecayed = backbone.undecayed()
+    assert undecayed <= named.keys()
+    positions = {key for key in named if "pos_embed" in key or "relative_position_bias_table" in key}
+    assert positions
+    assert positions <= undecayed
