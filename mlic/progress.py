@@ -65,6 +65,7 @@ def quietly() -> Iterator[None]:
         ".*LeafSpec.*",  # raised inside torch 2.14 by Lightning 2.6
         ".*in eval mode at the start of training.*",  # a frozen backbone
         ".*across ranks is zero.*",  # no validation data
+        ".*You need to call .lr_scheduler.* manually.*",  # it is called where several steps come at a time
         ".*predict returned None.*",  # features go to a store
         ".*sync_dist=True.*",  # the metrics are computed from the rows of all processes, not averaged
     )

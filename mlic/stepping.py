@@ -7,7 +7,9 @@ import pytorch_lightning as pl
 import torch
 from jaxtyping import Float
 from pytorch_lightning.core.optimizer import LightningOptimizer
+from pytorch_lightning.utilities.types import LRSchedulerConfig
 from torch import Tensor
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from mlic.datamodules.base import FeatureBatch
 
@@ -60,15 +62,26 @@ def catch_up(trainer: pl.Trainer, earlier: Mapping[str, float]) -> None:
     for config in trainer.lr_scheduler_configs:
         scheduler: Any = config.scheduler
         while config.interval == "epoch" and scheduler.last_epoch < trainer.current_epoch:
-            if not config.reduce_on_plateau:
+            monitor = _monitor(config)
+            if monitor is None:
                 scheduler.step()
-            elif config.monitor in metrics:
-                scheduler.step(metrics[config.monitor])
+            elif monitor in metrics:
+                scheduler.step(metrics[monitor])
             else:
                 break
 
 
 def watched(trainer: pl.Trainer) -> dict[str, float]:
     """Returns the newest figure that a ReduceLROnPlateau watches, by its name."""
-    names = {config.monitor for config in trainer.lr_scheduler_configs if config.reduce_on_plateau}
+    names = {_monitor(config) for config in trainer.lr_scheduler_configs}
     return {name: float(figure) for name, figure in trainer.callback_metrics.items() if name in names}
+
+
+def _monitor(config: LRSchedulerConfig) -> str | None:
+    """Returns what a ReduceLROnPlateau watches; None for another scheduler.
+
+    Where a module optimizes by itself, Lightning forgets that a scheduler is one, and what was said of it.
+    """
+    if not isinstance(config.scheduler, ReduceLROnPlateau):
+        return None
+    return config.monitor or getattr(config.scheduler, "monitor", "val/mAP")

@@ -207,7 +207,7 @@ def test_views_of_images_that_are_not_augmented_are_refused(frozen, capsys):
 
 def test_an_unreadable_image_is_an_error_or_is_skipped_and_told(frozen, moved, capsys):
     (moved / "images" / "003.jpg").write_bytes(b"no image")
-    said = fit([*frozen, *at(moved)], capsys, code=1)
+    said = fit([*frozen, *at(moved)], capsys, code=2)
     assert "003.jpg: not an image" in said
     assert "set data.on_bad_image to skip" in said
     said = fit([*frozen, *at(moved), "--data.on_bad_image", "skip"], capsys)

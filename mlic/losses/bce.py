@@ -85,7 +85,7 @@ class BCELoss(Loss):
 
     def positive_weights(self, num_classes: int) -> list[float]:
         """Returns how much more a present label of each class counts than an absent one."""
-        weights = self._weight(torch.zeros(num_classes))
+        weights = self._weight(torch.zeros(1, num_classes))
         return weights.tolist() if isinstance(weights, Tensor) else [float(weights)] * num_classes
 
     def _balance(self, positives: int, negatives: int) -> float:

@@ -51,6 +51,7 @@ def training_arguments(folder: Path, max_epochs: int = 8) -> list[str]:
         *("--model.backbone", "efficientnet_lite0"),
         *("--model.backbone.freeze", "true"),
         *("--model.optimizer.lr", "0.01"),
+        *("--data.augmentation.flip", "false"),
         *("--trainer.max_epochs", str(max_epochs)),
         *("--trainer.devices", "1"),
         *sides,
