@@ -22,8 +22,9 @@ def first_queries(path: Path | None, num_classes: int, num_groups: int, width: i
 
     A file has an embedding for each group, or one for each class, in the order of the classes; a group's query is then
     the mean of its classes'. Embeddings of another length than `width` go through a random linear layer, whose rows or
-    columns are orthonormal: if it lengthens them it keeps all distances and angles, if it shortens them it keeps them
-    about. It does not learn; the projection of the attention, which comes next, does.
+    columns are orthonormal: if it makes them longer it keeps all distances and angles, if it makes them shorter it
+    keeps the angles about, and all distances shrink about alike. It does not learn; the projection of the attention,
+    which comes next, does.
 
     Args:
         path: as in `read_embeddings`; None for random queries.
@@ -80,19 +81,21 @@ def read_embeddings(path: Path) -> Float[Tensor, "rows size"]:
     if not isinstance(found, Tensor):
         several = f"{len(found)} entries" if isinstance(found, Mapping) else f"a {type(found).__name__}"
         raise UsageError(f"queries: {path} holds {several}; expected one tensor")
-    if found.ndim != 2 or 0 in found.shape or found.is_complex():
+    if found.layout != torch.strided or found.is_quantized or found.is_complex() or found.ndim != 2 or 0 in found.shape:
         raise UsageError(
-            f"queries: {path} holds numbers of the shape {tuple(found.shape)} and type {found.dtype}; "
-            "expected a matrix of real numbers with a row for each class"
+            f"queries: {path} holds numbers of the shape {tuple(found.shape)}, type {found.dtype} and layout "
+            f"{found.layout}; expected a dense matrix of real numbers with a row for each class"
         )
-    if not found.isfinite().all():
-        raise UsageError(f"queries: {path} holds values that are not finite numbers; take another file")
-    return found.detach().to(torch.float32)
+    embeddings = found.detach().to(torch.float32)
+    if not embeddings.isfinite().all():
+        raise UsageError(f"queries: {path} holds values that are not finite numbers in float32; take another file")
+    return embeddings
 
 
 def _loaded(path: Path) -> object:
     if path.suffix == ".npy":
-        return torch.from_numpy(np.load(path, allow_pickle=False))
+        numbers = np.load(path, allow_pickle=False)
+        return torch.from_numpy(numbers.astype(numbers.dtype.newbyteorder("="), copy=False))
     if path.suffix == ".safetensors":
         return safetensors.torch.load_file(path)
     return torch.load(path, map_location="cpu", weights_only=True)

@@ -84,13 +84,25 @@ def test_a_file_for_other_classes_is_refused(tmp_path: Path, rows: int) -> None:
 
 @pytest.mark.parametrize("values", [torch.ones(3), torch.ones(1, 3, 2), torch.ones(0, 2), torch.ones(3, 2) * 1j])
 def test_what_is_no_matrix_of_real_numbers_is_refused(tmp_path: Path, values: Tensor) -> None:
-    with pytest.raises(UsageError, match="expected a matrix of real numbers with a row for each class"):
+    with pytest.raises(UsageError, match="expected a dense matrix of real numbers with a row for each class"):
         read_embeddings(saved(tmp_path / "a.npy", values))
 
 
-def test_values_that_are_not_finite_are_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e300])
+def test_values_that_float32_cannot_hold_are_refused(tmp_path: Path, value: float) -> None:
     with pytest.raises(UsageError, match="not finite"):
-        read_embeddings(saved(tmp_path / "a.npy", torch.tensor([[1.0, float("nan")]])))
+        read_embeddings(saved(tmp_path / "a.npy", torch.tensor([[1.0, value]], dtype=torch.float64)))
+
+
+def test_a_sparse_matrix_is_refused_with_what_it_is(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"the shape \(3, 3\).*torch\.sparse_coo; expected a dense matrix"):
+        read_embeddings(saved(tmp_path / "a.pt", torch.eye(3).to_sparse()))
+
+
+def test_numbers_may_have_their_bytes_in_either_order(tmp_path: Path) -> None:
+    for order in "<>":
+        np.save(tmp_path / "a.npy", np.array([[1.0, 2.0]], dtype=f"{order}f4"))
+        assert read_embeddings(tmp_path / "a.npy").tolist() == [[1.0, 2.0]]
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
