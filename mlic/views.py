@@ -1,5 +1,6 @@
 """Views of images for test-time augmentation: what a model looks at besides the image itself."""
 
+import math
 from collections.abc import Iterator
 from typing import Literal, get_args
 
@@ -13,7 +14,7 @@ __all__ = ["TTA", "check_tta", "scaled_sides", "views"]
 TTA = Literal["none", "flip", "multi_scale", "ten_crop"]
 """Which views of an image the logits are averaged over."""
 
-_SCALES = (0.75, 1.0, 1.25)
+_SMALLER, _LARGER = 0.75, 1.25
 _CROP = 7 / 8
 _STRIDE = 32  # by which most networks divide the side
 
@@ -56,15 +57,21 @@ def views(images: UInt8[Tensor, "batch 3 side side"], tta: TTA) -> Iterator[UInt
             yield view.flip(-1)
 
 
-def scaled_sides(side: int) -> tuple[int, ...]:
+def scaled_sides(side: int) -> tuple[int, int, int]:
     """Returns the sides of the images that `multi_scale` makes of images of this side, in pixels.
+
+    The side itself need not be a multiple of 32 pixels. Around small ones the others are the next multiples.
 
     Example:
         >>> scaled_sides(224)
         (160, 224, 288)
+        >>> scaled_sides(64)
+        (32, 64, 96)
     """
-    # The side itself stays: it need not be a multiple.
-    return tuple(side if scale == 1 else max(1, round(side * scale / _STRIDE)) * _STRIDE for scale in _SCALES)
+    steps = side / _STRIDE
+    smaller = min(round(_SMALLER * steps), math.ceil(steps) - 1)
+    larger = max(round(_LARGER * steps), math.floor(steps) + 1)
+    return max(1, smaller) * _STRIDE, side, larger * _STRIDE
 
 
 def _ten_crops(images: UInt8[Tensor, "batch 3 side side"]) -> Iterator[UInt8[Tensor, "batch 3 side side"]]:

@@ -40,6 +40,13 @@ def test_the_scales_are_multiples_of_32_except_for_the_side_itself():
     assert [view.shape[-1] for view in views(images(100), "multi_scale")] == [64, 64, 100, 100, 128, 128]
 
 
+@pytest.mark.parametrize("side", [32, 33, 63, 64, 65, 96, 224, 299, 384])
+def test_the_scales_are_a_smaller_and_a_larger_side(side):
+    smaller, same, larger = scaled_sides(side)
+    assert smaller < same == side < larger or side == smaller == 32 < larger  # nothing is smaller than 32 pixels
+    assert larger % 32 == smaller % 32 == 0
+
+
 def test_an_even_image_looks_the_same_in_every_view():
     even = torch.full((1, 3, 96, 96), 200, dtype=torch.uint8)
     for tta in ("flip", "multi_scale", "ten_crop"):
