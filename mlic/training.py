@@ -32,6 +32,7 @@ from mlic.losses.base import Loss
 from mlic.parts import class_of
 from mlic.progress import hush, progress_callback, quietly
 from mlic.runs import BestCheckpoint, LastCheckpoint, RunRecorder, new_run_folder
+from mlic.threads import log_threads
 
 __all__ = ["TrainingCLI", "Verb"]
 
@@ -238,6 +239,7 @@ class TrainingCLI(LightningCLI):
             f"{learning:,}",
             f"{everything:,}",
         )
+        log_threads()
         if self.folder is not None:
             log.info("run: %s", self.folder)
 

@@ -2,7 +2,6 @@
 
 import importlib.util
 import json
-import os
 import platform
 import sys
 from importlib.metadata import PackageNotFoundError, version
@@ -11,6 +10,7 @@ from typing import Any
 from mlic import __version__
 from mlic.errors import MlicError, PluginError, UsageError
 from mlic.plugins import KINDS, available, load
+from mlic.threads import available_cores
 
 __all__ = ["run"]
 
@@ -48,7 +48,7 @@ def _findings() -> dict[str, Any]:
         "python": platform.python_version(),
         "platform": platform.platform(),
         **{package: _version(package) for package in _PACKAGES},
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": available_cores(),
         "threads": torch.get_num_threads(),
         "cpu": torch.backends.cpu.get_cpu_capability(),
         "gpus": [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())],

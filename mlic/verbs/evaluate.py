@@ -6,6 +6,7 @@ import sys
 from typing import Literal
 
 from mlic.tables import text_table
+from mlic.threads import log_threads
 from mlic.training import TrainingCLI
 
 __all__ = ["evaluate", "evaluated", "tables"]
@@ -29,6 +30,7 @@ def evaluate(verb: Literal["validate", "test"], arguments: list[str], as_json: b
 def evaluated(verb: Literal["validate", "test"], arguments: list[str]) -> tuple[TrainingCLI, Figures]:
     """Evaluates and returns the metrics, None where one is not defined."""
     cli = TrainingCLI(verb, arguments)
+    log_threads()
     cli.run()
     numbers = {name: float(value) for name, value in cli.trainer.callback_metrics.items()}
     return cli, {name: number if math.isfinite(number) else None for name, number in numbers.items()}

@@ -14,6 +14,7 @@ from mlic.configuration import read_yaml
 from mlic.errors import UsageError
 from mlic.predict import CsvWriter, JsonlWriter, Predictor, Writable, find_images
 from mlic.progress import quietly
+from mlic.threads import log_threads
 from mlic.views import TTA
 
 __all__ = ["run"]
@@ -40,6 +41,7 @@ def run(arguments: list[str], as_json: bool) -> None:
             tta=config.tta,
             trainer=trainer,
         )
+        log_threads()
         # Only the first process writes; the others must not even open the file.
         with _opened(output, stdout) if trainer.is_global_zero else contextlib.nullcontext(io.StringIO()) as stream:
             write = JsonlWriter(stream) if lines else CsvWriter(stream, predictor.classes)
