@@ -27,7 +27,7 @@ EngineName = Literal["auto", "torch", "onnxruntime"]
 
 _TOLERANCE = 1e-4
 _OPSET = 18
-# An export takes 2 to 5 s and saves from an eighth of the time on, so a shorter job than this is done before it pays.
+# An export takes 2 to 5 s and saves a fifth of the time or more in lanes, so a shorter job is done before it pays.
 _SECONDS_WORTH_AN_EXPORT = 20.0
 _SECONDS_WORTH_A_SESSION = 2.0
 
@@ -203,7 +203,8 @@ def probe(num_images: int, image_size: int) -> UInt8[Tensor, "{num_images} 3 {im
 def export(network: nn.Module, images: UInt8[Tensor, "batch 3 height width"], path: Path) -> None:
     """Writes a network as ONNX, for any number of images at a time.
 
-    By tracing, which takes a small part of the time of torch's newer exporter (`tools/benchmark_engines.py`).
+    By tracing: 1.7 s for EfficientNet-Lite0 and 2.6 s for Inception v3, where torch's newer exporter took 19 and 12
+    (torch 2.14.1, onnxscript 0.7.2, two cores).
 
     Args:
         network: from uint8 images to one output.
