@@ -301,10 +301,18 @@ class MultiLabelClassifier(pl.LightningModule):
         """Gives the optimizer the parameters that learn, and the scheduler the length of the training.
 
         Raises:
-            UsageError: if a ReduceLROnPlateau that watches mAP waits for it to fall, if a `Schedule` is to last for an
-                endless training, or if the backbone does not know its layers, which `layer_decay` asks for.
+            UsageError: if the optimizer refuses its arguments or parameters in groups, if a ReduceLROnPlateau that
+                watches mAP waits for it to fall, if a `Schedule` is to last for an endless training, or if the backbone
+                does not know its layers, which `layer_decay` asks for.
         """
-        optimizer = self._optimizer(self._parameter_groups())
+        groups = self._parameter_groups()
+        try:
+            optimizer = self._optimizer(groups)
+        except ValueError as error:  # how the optimizers of torch refuse
+            raise UsageError(
+                f"the optimizer refuses: {error}; expected one that takes parameters of any shape in groups, since "
+                "biases and norms do not decay, such as AdamW, and arguments in their range"
+            ) from error
         if isinstance(optimizer, Exact):
             return self._prepare_exact(optimizer)
         multiply_rates(optimizer)
@@ -371,7 +379,7 @@ class MultiLabelClassifier(pl.LightningModule):
             self.backbone.train(training)
 
     def _parameter_groups(self) -> list[dict[str, Any]]:
-        depths = self.backbone.depths() if self._layer_decay < 1 and not self.backbone.frozen else {}
+        depths = self.backbone.learning_depths() if self._layer_decay < 1 and not self.backbone.frozen else {}
         layers = 1 + max(depths.values(), default=0)
 
         def multiplier(name: str) -> float:

@@ -73,7 +73,7 @@ class GradualUnfreezing(pl.Callback):
                 "GradualUnfreezing releases the backbone step by step, and this one is frozen as a whole; leave out "
                 "its freeze: true, or GradualUnfreezing"
             )
-        self._depths = _depths(backbone)
+        self._depths = backbone.learning_depths()
         self._pieces = _cut(self._depths, self.stages)
         last = trainer.max_epochs
         if last is not None and last > 0 and self.released(last - 1) < self.stages:
@@ -171,23 +171,6 @@ class GradualUnfreezing(pl.Callback):
 
 def _backbone(pl_module: pl.LightningModule) -> Backbone:
     return cast(MultiLabelClassifier, pl_module).backbone
-
-
-def _depths(backbone: Backbone) -> dict[str, int]:
-    """Returns the depths of the parameters that learn.
-
-    Raises:
-        UsageError: if the backbone does not tell them.
-    """
-    known = backbone.depths()
-    learning = [name for name, parameter in backbone.named_parameters() if parameter.requires_grad]
-    unknown = [name for name in learning if name not in known]
-    if unknown:
-        raise UsageError(
-            f"{type(backbone).__name__}.depths() leaves out {', '.join(unknown[:3])}; expected the depth of each "
-            "parameter, by its name in named_parameters()"
-        )
-    return {name: known[name] for name in learning}
 
 
 def _cut(depths: Mapping[str, int], pieces: int) -> dict[str, int]:

@@ -187,6 +187,28 @@ def test_layer_decay_is_refused_where_the_backbone_does_not_know_its_layers():
         model.configure_optimizers()
 
 
+def test_layer_decay_is_refused_where_the_backbone_leaves_out_a_layer():
+    class Forgetful(Two):
+        def depths(self) -> dict[str, int]:
+            return {"first.weight": 0, "first.bias": 0}
+
+    model = MultiLabelClassifier(["a"], backbone=Forgetful, layer_decay=0.5)
+    with pytest.raises(UsageError, match=r"Forgetful\.depths\(\) leaves out second\.weight, second\.bias; expected"):
+        model.configure_optimizers()
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "message"),
+    [
+        (lambda params: torch.optim.SGD(params, lr=-1.0), r"Invalid learning rate: -1\.0"),
+        (lambda params: torch.optim.LBFGS(params), "LBFGS doesn't support .*biases and norms.*AdamW"),
+    ],
+)
+def test_what_an_optimizer_refuses_is_an_error_of_usage(optimizer, message):
+    with pytest.raises(UsageError, match=message):
+        classifier(optimizer=optimizer).configure_optimizers()
+
+
 def test_layer_decay_is_nothing_to_a_frozen_backbone():
     def frozen() -> Mean:
         backbone = Mean(batch_norm=True)

@@ -61,6 +61,22 @@ class Backbone(Part, nn.Module, abc.ABC):
             "have to know; do without them, or define depths() in it"
         )
 
+    def learning_depths(self) -> dict[str, int]:
+        """Returns the depths of the parameters that learn.
+
+        Raises:
+            UsageError: if the backbone does not tell them, or not all of them.
+        """
+        known = self.depths()
+        learning = [name for name, parameter in self.named_parameters() if parameter.requires_grad]
+        unknown = [name for name in learning if name not in known]
+        if unknown:
+            raise UsageError(
+                f"{type(self).__name__}.depths() leaves out {', '.join(unknown[:3])}; expected the depth of each "
+                "parameter, by its name in named_parameters()"
+            )
+        return {name: known[name] for name in learning}
+
     def undecayed(self) -> set[str]:
         """Returns the parameters that weight decay should leave alone, besides all biases and norms."""
         return set()
