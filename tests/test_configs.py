@@ -79,6 +79,13 @@ def test_it_opens_with_the_command_that_runs_it_and_is_short(config):
     assert len(lines) <= 35
 
 
+@pytest.mark.parametrize("config", ["csra", "retrain"])
+def test_rates_of_sgd_that_others_found_for_a_mean_over_cells_stand_beside_one(config):
+    model = yaml.safe_load((CONFIGS / f"{config}.yaml").read_text())["model"]
+    assert model["optimizer"]["class_path"] == "SGD"
+    assert model["loss"] == {"class_path": "bce", "init_args": {"reduction": "mean"}}
+
+
 def test_the_demo_trains_what_its_configuration_says(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert main(["fit", "--config", str(CONFIGS / "demo.yaml"), "--print_config"]) == 0
