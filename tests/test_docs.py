@@ -97,3 +97,11 @@ def test_the_recipes_name_every_part(kind):
     page = (ROOT / "docs/recipes.md").read_text(encoding="utf-8")
     missing = [part.name for part in available(kind) if part.built_in and f"`{part.name}`" not in page]
     assert not missing
+
+
+@pytest.mark.parametrize(("kind", "row"), [("losses", "loss"), ("readers", "reader")])
+def test_the_readme_counts_the_parts(kind, row):
+    page = (ROOT / "README.md").read_text(encoding="utf-8")
+    found = re.search(rf"^\| {row} \| ([^|]*) and \[(\d+) more\]", page, re.MULTILINE)
+    assert found is not None
+    assert len(found[1].split(",")) + int(found[2]) == sum(part.built_in for part in available(kind))
