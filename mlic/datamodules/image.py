@@ -1,41 +1,27 @@
 """`ImageDataModule`: photographs and an annotation file to batches."""
 
 import logging
-import os
-from functools import cached_property
 from pathlib import Path
-from typing import Literal, cast
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Int64
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from mlic.datamodules.augmentation import Augmentation
 from mlic.datamodules.base import Batch, MultiLabelDataModule
-from mlic.datamodules.checks import (
-    check_positives,
-    check_samples,
-    check_support,
-    summary,
-    tell_hardened,
-    tell_images_of_both,
-    tell_left_out,
-    tell_never_absent,
-    tell_rare,
-    tell_resolved,
-)
-from mlic.datamodules.classes import ClassChanges, check_keys, read_classes
+from mlic.datamodules.classes import ClassChanges, check_keys
 from mlic.datamodules.dataset import ImageDataset, Sample
 from mlic.datamodules.loading import batches, default_num_workers
 from mlic.datamodules.mixing import Mixing, tell_lost
 from mlic.datamodules.readers.base import LabelReader
-from mlic.datamodules.sampling import Draw, EpochSampler, RepeatSampler, repeat_factors, tell_repeats
+from mlic.datamodules.sampling import EpochSampler, check_batches, epoch_sampler, run_seed
 from mlic.datamodules.sides import Sides, Source
+from mlic.datamodules.sidetables import Side, SideTables
 from mlic.errors import ImageError, UsageError
 from mlic.labels import LabelTable
-from mlic.labels.classes import rare
 from mlic.labels.counts import ClassCounts, class_counts
-from mlic.labels.unknown import Unknown, check_unknown, resolved
+from mlic.labels.unknown import Unknown
 
 __all__ = ["ImageDataModule"]
 
@@ -118,25 +104,14 @@ class ImageDataModule(MultiLabelDataModule):
         unknown_per_class: dict[str, Unknown] | None = None,
     ) -> None:
         super().__init__()
+        for option, mapping in (("rename", rename), ("merge", merge)):
+            check_keys(option, mapping or {})
         changes = ClassChanges(rename or {}, merge or {}, drop or [])
-        self._sides = Sides({"train": train, "val": val, "test": test}, changes, split_salt)
-        if batch_size < 1:
-            raise UsageError(f"batch_size is {batch_size}; expected at least 1")
+        sides = Sides({"train": train, "val": val, "test": test}, changes, split_salt)
+        check_batches(batch_size, repeat_threshold)
         if num_workers is not None and num_workers < 0:
             raise UsageError(f"num_workers is {num_workers}; expected 0 or more")
-        if min_support < 0:
-            raise UsageError(f"min_support is {min_support}; expected a number of positives, 0 or more")
-        if repeat_threshold is not None and not 0 < repeat_threshold <= 1:
-            expected = "a share of the training samples above 0 and at most 1, such as 0.01, or null for none"
-            raise UsageError(f"repeat_threshold is {repeat_threshold}; expected {expected}")
-        self._classes = Path(classes) if isinstance(classes, str) else classes
-        self._min_support = min_support
-        self._unknown, self._unknown_per_class = unknown, unknown_per_class or {}
-        for option, mapping in (("rename", rename), ("merge", merge), ("unknown_per_class", unknown_per_class)):
-            check_keys(option, mapping or {})
-        check_unknown(unknown, "unknown")
-        for name, its_policy in self._unknown_per_class.items():
-            check_unknown(its_policy, f"unknown_per_class: {name}")
+        self._tables = SideTables(sides, classes, min_support, unknown, unknown_per_class)
         self.image_size = image_size
         self.batch_size = batch_size
         self.num_workers = default_num_workers() if num_workers is None else num_workers
@@ -144,20 +119,17 @@ class ImageDataModule(MultiLabelDataModule):
         self.mixing = mixing
         self.repeat_threshold = repeat_threshold
         self.on_bad_image = on_bad_image
-        self._tables: dict[str, LabelTable] = {}
         self._skipped: dict[str, None] = {}
 
     @property
     def classes(self) -> tuple[str, ...]:
         """The classes in order: as given, else those of the annotation file of train that are frequent enough."""
-        if self._fixed_classes is not None:
-            return self._fixed_classes
-        return tuple(name for name in self._sides["train"].classes if name not in self._rare)
+        return self._tables.classes
 
     @property
     def validates(self) -> bool:
         """Whether `val` is given."""
-        return "val" in self._sides
+        return "val" in self._tables
 
     @property
     def has_soft_labels(self) -> bool:
@@ -169,7 +141,7 @@ class ImageDataModule(MultiLabelDataModule):
         """How often each class is present in the training samples."""
         return class_counts(self.table("train"))
 
-    def table(self, side: Literal["train", "val", "test"]) -> LabelTable:
+    def table(self, side: Side) -> LabelTable:
         """Returns the samples of one side, aligned to `classes`; reads files when first asked for.
 
         Of train, unknown labels are what `unknown` makes of them; of val and test, soft labels are made hard.
@@ -178,28 +150,11 @@ class ImageDataModule(MultiLabelDataModule):
             UsageError: if the side has no data.
             LabelError: with all faults of the file, or because a class of train has no positive.
         """
-        if side not in self._tables:
-            whole = self._sides[side]
-            table = self._align(whole)
-            check_samples(side, table, self._sides.shares)
-            if self._fixed_classes is not None:
-                tell_left_out(side, whole, table)
-            for other, its in self._tables.items():
-                # Sides of one file have no image in common.
-                if {side, other} - {"train", *self._sides.shares}:
-                    tell_images_of_both(other, its, side, table)
-            log.info("%s: %s", side, summary(table))
-            self._tables[side] = (
-                self._for_training(whole, table) if side == "train" else self._for_evaluation(side, table)
-            )
         return self._tables[side]
 
     def setup(self, stage: str) -> None:
         """Reads what the stage needs, so that a fault is told before the model starts."""
-        sides = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}.get(stage, ())
-        for side in sides:
-            if side != "val" or stage == "validate" or self.validates:
-                self.table(side)  # type: ignore[arg-type]
+        self._tables.of_stage(stage)
         if stage == "fit" and self.mixing.is_on:
             tell_lost(self.table("train"))
 
@@ -218,17 +173,11 @@ class ImageDataModule(MultiLabelDataModule):
     @property
     def seed(self) -> int:
         """What decides the order and the augmentation of the training samples: the seed of the run."""
-        return int(os.environ.get("PL_GLOBAL_SEED", "0"))
+        return run_seed()
 
     def train_sampler(self, rows: Int64[np.ndarray, " samples"], world: int, rank: int) -> EpochSampler:
         """Returns the order in which some rows of the training table are shown, as one of `world` processes sees it."""
-        seed = self.seed % 2**32
-        if self.repeat_threshold is None:
-            # DistributedSampler asks for nothing but the length of its data.
-            return EpochSampler(cast(Dataset[Draw], rows), world, rank, seed=seed)
-        factors = repeat_factors(self.table("train"), self.repeat_threshold)[rows]
-        tell_repeats(factors, self.repeat_threshold)
-        return RepeatSampler(factors, world, rank, seed)
+        return epoch_sampler(self.table("train"), rows, self.repeat_threshold, self.seed, world, rank)
 
     def val_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
         """Returns the validation samples in order, or no loader where there is no validation data."""
@@ -269,43 +218,6 @@ class ImageDataModule(MultiLabelDataModule):
             more = f"\n... and {len(self._skipped) - 20} more" if len(self._skipped) > 20 else ""
             log.warning("%d unreadable images were skipped:\n%s%s", len(self._skipped), "\n".join(shown), more)
             self._skipped.clear()
-
-    @cached_property
-    def _fixed_classes(self) -> tuple[str, ...] | None:
-        return None if self._classes is None else read_classes(self._classes)
-
-    @cached_property
-    def _rare(self) -> dict[str, int]:
-        """The classes that `min_support` leaves out, with their numbers of positives."""
-        table = self._sides["train"]
-        found = rare(table, self._min_support)
-        tell_rare(table, found, self._min_support)
-        return found
-
-    def _align(self, table: LabelTable) -> LabelTable:
-        """Gives a table of any side the classes that are learnt."""
-        if self._fixed_classes is not None:
-            # A checkpoint fixes the classes that `min_support` left; the others are in the files still.
-            return table.align(self._fixed_classes, extra="drop" if self._min_support else "error")
-        frequent = [name for name in table.classes if name not in self._rare]
-        return table.align(frequent, extra="drop").align(self.classes)
-
-    def _for_training(self, whole: LabelTable, table: LabelTable) -> LabelTable:
-        """Checks that each class can be learnt, and resolves what is unknown."""
-        taken = {share: self._align(self._sides[share]).support() for share in self._sides.shares}
-        # A soft label that stands for an unknown one is no positive that somebody saw.
-        check_positives(table, taken)
-        check_support(table, self._min_support)
-        left_out = set(whole.classes) - set(table.classes)
-        per_class = {name: policy for name, policy in self._unknown_per_class.items() if name not in left_out}
-        learnt = resolved(table, self._unknown, per_class)
-        tell_resolved(table, learnt)
-        tell_never_absent(learnt)
-        return learnt
-
-    def _for_evaluation(self, side: str, table: LabelTable) -> LabelTable:
-        tell_hardened(side, table)
-        return table.hardened()
 
     def _side_in_pixels(self) -> int:
         if self.image_size is None:

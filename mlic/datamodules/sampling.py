@@ -2,6 +2,7 @@
 
 import logging
 import math
+import os
 from collections.abc import Iterator
 from typing import NamedTuple, cast
 
@@ -9,9 +10,20 @@ import numpy as np
 from jaxtyping import Float64, Int64
 from torch.utils.data import Dataset, DistributedSampler
 
+from mlic.errors import UsageError
 from mlic.labels import LabelTable
 
-__all__ = ["Draw", "EpochSampler", "RepeatSampler", "repeat_factors", "showings", "tell_repeats"]
+__all__ = [
+    "Draw",
+    "EpochSampler",
+    "RepeatSampler",
+    "check_batches",
+    "epoch_sampler",
+    "repeat_factors",
+    "run_seed",
+    "showings",
+    "tell_repeats",
+]
 
 log = logging.getLogger(__name__)
 
@@ -88,6 +100,51 @@ class RepeatSampler(EpochSampler):
         times = showings(self._factors, self.seed, self.epoch)
         index = np.repeat(np.arange(len(times)), times)
         return index, np.arange(len(index)) - np.repeat(np.cumsum(times) - times, times)
+
+
+def check_batches(batch_size: int, repeat_threshold: float | None) -> None:
+    """Checks how samples are to be shown.
+
+    Raises:
+        UsageError: if `batch_size` is below 1, or `repeat_threshold` is no share.
+    """
+    if batch_size < 1:
+        raise UsageError(f"batch_size is {batch_size}; expected at least 1")
+    if repeat_threshold is not None and not 0 < repeat_threshold <= 1:
+        expected = "a share of the training samples above 0 and at most 1, such as 0.01, or null for none"
+        raise UsageError(f"repeat_threshold is {repeat_threshold}; expected {expected}")
+
+
+def epoch_sampler(
+    table: LabelTable,
+    rows: Int64[np.ndarray, " samples"],
+    repeat_threshold: float | None,
+    seed: int,
+    world: int = 1,
+    rank: int = 0,
+) -> EpochSampler:
+    """Returns the order in which some rows of the training table are shown, as one of `world` processes sees it.
+
+    Args:
+        table: of train.
+        rows: those that can be shown.
+        repeat_threshold: as in `repeat_factors`; None: each sample once.
+        seed: of the run.
+        world: number of processes that share the samples out.
+        rank: of this process.
+    """
+    seed %= 2**32
+    if repeat_threshold is None:
+        # DistributedSampler asks for nothing but the length of its data.
+        return EpochSampler(cast(Dataset[Draw], rows), world, rank, seed=seed)
+    factors = repeat_factors(table, repeat_threshold)[rows]
+    tell_repeats(factors, repeat_threshold)
+    return RepeatSampler(factors, world, rank, seed)
+
+
+def run_seed() -> int:
+    """Returns the seed of the run, which Lightning keeps in the environment; 0 if there is none."""
+    return int(os.environ.get("PL_GLOBAL_SEED", "0"))
 
 
 def repeat_factors(table: LabelTable, threshold: float) -> Float64[np.ndarray, " samples"]:

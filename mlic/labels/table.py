@@ -381,10 +381,20 @@ class LabelTable:
             >>> len(sides["train"]) + len(sides["val"]), list(sides)
             (100, ['train', 'val'])
         """
+        return {side: self.take(rows) for side, rows in self.split_rows(fractions, salt=salt, group=group).items()}
+
+    def split_rows(
+        self, fractions: Mapping[str, float], *, salt: str = "", group: Callable[[str], str] | None = None
+    ) -> dict[str, Int64[np.ndarray, " rows"]]:
+        """Returns which rows each side of a split has, as `split`, whose arguments these are; "train" comes first.
+
+        Raises:
+            UsageError: as `split`.
+        """
         check_fractions(fractions)
         place, low = self._places(salt, group), 0.0
         free = np.ones(len(self), np.bool_)
-        sides: dict[str, LabelTable] = {}
+        sides: dict[str, Int64[np.ndarray, " rows"]] = {}
         for side, fraction in fractions.items():
             if side == "test":
                 chosen = free & (place >= 1 - fraction)
@@ -392,8 +402,8 @@ class LabelTable:
                 chosen = free & (place >= low) & (place < low + fraction)
                 low += fraction
             free &= ~chosen
-            sides[side] = self.take(np.flatnonzero(chosen))
-        return {"train": self.take(np.flatnonzero(free)), **sides}
+            sides[side] = np.flatnonzero(chosen)
+        return {"train": np.flatnonzero(free), **sides}
 
     def align(self, classes: Iterable[str], *, extra: Literal["error", "drop"] = "error") -> "LabelTable":
         """Returns the table with other columns: those of `classes`, in their order.

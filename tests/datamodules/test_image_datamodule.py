@@ -242,7 +242,7 @@ def test_a_bare_path_of_another_format_than_that_of_train_is_recognised(tmp_path
 def test_positives_that_fell_into_a_share_are_told(tmp_path):
     rows = ["image,cat,dog,owl", *(f"{number}.png,1,0,0" for number in range(20))]
     train = write(tmp_path, "train.csv", rows)
-    (taken, *_) = ImageDataModule(train, 0.3)._sides["val"].paths
+    (taken, *_) = CsvReader(train).read().split({"val": 0.3})["val"].paths
     rows = [row.replace("1,0,0", "1,1,0") if row.startswith(f"{taken},") else row for row in rows]
     with pytest.raises(LabelError) as raised:
         ImageDataModule(write(tmp_path, "train.csv", rows), 0.3).table("train")

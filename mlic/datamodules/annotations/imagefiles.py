@@ -5,6 +5,8 @@ import posixpath
 import re
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -12,12 +14,32 @@ from pathlib import Path
 from mlic.errors import LabelError
 from mlic.suffixes import is_image
 
-__all__ = ["ImageFiles", "fold_suffix"]
+__all__ = ["ImageFiles", "fold_suffix", "without_images"]
 
 # What a URI begins with that has a local folder: the bucket or host; of Azure what stands before the paths of a store.
 _START = re.compile(r"azureml://.+?/paths/|.*?://[^/]*/")
 
 _LOOKED_AT = 100  # paths that tell which folder the others start from
+
+_looks: ContextVar[bool] = ContextVar("looks", default=True)
+
+
+@contextmanager
+def without_images() -> Iterator[None]:
+    """Lets annotation files be read inside it whose images are elsewhere: their paths are what the file says.
+
+    Readers are plug-ins without an argument for it, and all of them ask `ImageFiles`.
+
+    Example:
+        >>> with without_images():
+        ...     ImageFiles(Path("nowhere"), Path("nowhere")).find("./a/b.jpg")
+        'a/b.jpg'
+    """
+    token = _looks.set(False)
+    try:
+        yield
+    finally:
+        _looks.reset(token)
 
 
 class ImageFiles:
@@ -36,6 +58,7 @@ class ImageFiles:
 
     def __init__(self, root: Path, beside: Path, uri_prefix: Mapping[str, str | Path] | None = None) -> None:
         self._root, self._beside = root, beside
+        self._looks = _looks.get()
         # The longest first: it says more.
         self._prefixes = sorted(
             ((prefix.replace("\\", "/"), Path(folder)) for prefix, folder in (uri_prefix or {}).items()),
@@ -98,6 +121,8 @@ class ImageFiles:
             LabelError: if there is no such image or it lies outside the root; without file and line, which the caller
                 knows.
         """
+        if not self._looks:
+            return self._as_written(written.replace("\\", "/"))
         folder_text, slash, name = written.rpartition("/")
         known = self._plain.get(folder_text or slash)
         if known is not None and name in known.names:
@@ -132,7 +157,15 @@ class ImageFiles:
 
     def are_in_root(self, written: Iterable[str]) -> bool:
         """Says whether all are names of files in the root itself, just as they are written: then so are their paths."""
-        return not self._prefixes and self._open("", "").names.issuperset(written)
+        return self._looks and not self._prefixes and self._open("", "").names.issuperset(written)
+
+    def _as_written(self, text: str) -> str:
+        """Returns the path that `find` would find if there was such an image, without a look at any folder."""
+        if "://" in text:
+            return text
+        folder_text, slash, name = text.rpartition("/")
+        below = self._below_root(folder_text or slash)
+        return posixpath.normpath(text) if below is None else below + name
 
     def _local(self, text: str, written: str) -> str:
         """Returns where an image is on this machine, if its path begins with a prefix; a URI must."""

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from mlic.datamodules.annotations.imagefiles import ImageFiles
+from mlic.datamodules.annotations.imagefiles import ImageFiles, without_images
 from mlic.errors import LabelError
 
 HERE = Path()
@@ -207,3 +207,25 @@ def _found(written):
         return [ImageFiles(HERE, HERE).find(written)]
     except LabelError:
         return []
+
+
+@pytest.mark.parametrize(
+    ("written", "path"),
+    [
+        ("a.jpg", "a.jpg"),
+        ("./b//a.jpg", "b/a.jpg"),
+        ("b\\a", "b/a"),
+        ("{root}/b/a.jpg", "b/a.jpg"),
+        ("/elsewhere/a.jpg", "/elsewhere/a.jpg"),
+        ("s3://bucket/a.jpg", "s3://bucket/a.jpg"),
+    ],
+)
+def test_without_images_a_path_is_what_the_file_says(tmp_path, written, path):
+    written = written.replace("{root}", str(tmp_path))
+    with without_images():
+        files = ImageFiles.locate(None, tmp_path, [written], guesses=["images"])
+        assert files.find(written) == path
+        assert not files.are_in_root([written])
+    assert files.root == tmp_path
+    with pytest.raises(LabelError):
+        ImageFiles.locate(None, tmp_path, [written]).find(written)
