@@ -30,7 +30,7 @@ from mlic.labels.counts import ClassCounts
 from mlic.losses.base import Loss
 from mlic.losses.bce import BCELoss
 from mlic.metrics import MultiLabelMetrics, Rows, headline, per_class
-from mlic.parameters import multiply_rates, parameter_groups
+from mlic.parameters import fuse, multiply_rates, parameter_groups
 from mlic.parts import class_of, rebuild, spec
 from mlic.schedules import Schedule
 from mlic.stepping import catch_up, step_through, watched
@@ -316,6 +316,8 @@ class MultiLabelClassifier(pl.LightningModule):
         if isinstance(optimizer, Exact):
             return self._prepare_exact(optimizer)
         multiply_rates(optimizer)
+        if self.trainer.precision != "16-mixed":  # whose scaler a fused step would have to know
+            fuse(optimizer)
         if self._lr_scheduler is None:
             return optimizer
         if isinstance(self._lr_scheduler, Schedule):

@@ -32,7 +32,7 @@ __all__ = ["Keeping", "feature_shape", "kept_features", "steps_at_once", "why_no
 
 log = logging.getLogger(__name__)
 
-_STEPS = 25
+_STEPS = 200
 _BYTES_AT_ONCE = 2**26
 _HOOKS = ("on_train_batch_start", "on_train_batch_end", "on_before_optimizer_step", "on_after_backward")
 

@@ -43,6 +43,8 @@ class AveragePooling(nn.Module):
 
     def forward(self, feature_map: Float[Tensor, "batch features h w"]) -> Float[Tensor, "batch features"]:
         """Returns one number per feature."""
+        if _is_pooled(feature_map):
+            return feature_map.flatten(1)
         dtype = torch.promote_types(feature_map.dtype, torch.float32)
         return feature_map.mean(dim=(2, 3), dtype=dtype).to(feature_map.dtype)
 
@@ -190,6 +192,15 @@ def condensed(
         [[[[2.0]]]]
     """
     return cast(Tensor, pooling(feature_map))[:, :, None, None] if fixed_name(pooling) else feature_map
+
+
+def _is_pooled(feature_map: Float[Tensor, "batch features h w"]) -> bool:
+    """Says whether there is one place only, as in kept features, whose mean would cost as much as the linear layer.
+
+    Not where the operations are recorded, since the recording has to hold for larger maps too.
+    """
+    recorded = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[no-untyped-call]
+    return not recorded and feature_map.shape[2:] == (1, 1)
 
 
 def _log_mean_exp(numbers: Float[Tensor, "batch features h w"]) -> Float[Tensor, "batch features"]:

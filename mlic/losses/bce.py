@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import logsigmoid
+from torch.nn.functional import binary_cross_entropy_with_logits
 
 from mlic.errors import UsageError
 from mlic.labels.counts import ClassCounts
@@ -80,29 +80,30 @@ class BCELoss(Loss):
         self, logits: Float[Tensor, "batch classes"], labels: Float[Tensor, "batch classes"]
     ) -> Float[Tensor, "batch classes"]:
         """Returns the cross-entropy of each cell."""
-        labels = labels * (1 - self.label_smoothing) + self.label_smoothing / 2
-        return -self._weight(logits) * labels * logsigmoid(logits) - (1 - labels) * logsigmoid(-logits)
+        if self.label_smoothing:
+            labels = labels * (1 - self.label_smoothing) + self.label_smoothing / 2
+        return binary_cross_entropy_with_logits(logits, labels, pos_weight=self._weight(logits), reduction="none")
 
     def positive_weights(self, num_classes: int) -> list[float]:
         """Returns how much more a present label of each class counts than an absent one."""
         weights = self._weight(torch.zeros(1, num_classes))
-        return weights.tolist() if isinstance(weights, Tensor) else [float(weights)] * num_classes
+        return [1.0] * num_classes if weights is None else weights.expand(num_classes).tolist()
 
     def _balance(self, positives: int, negatives: int) -> float:
         return min(negatives / positives, self.max_pos_weight) if positives and negatives else 1.0
 
-    def _weight(self, logits: Float[Tensor, "batch classes"]) -> Float[Tensor, " classes"] | float:
-        """Returns the weight of a present label, for each class or for all of them."""
+    def _weight(self, logits: Float[Tensor, "batch classes"]) -> Float[Tensor, "..."] | None:
+        """Returns the weight of a present label, for each class or for all of them; None for 1."""
         if self._weights is not None:
             return self._weights.like(logits)
         if isinstance(self.pos_weight, float | int):
-            return self.pos_weight
+            return logits.new_tensor(self.pos_weight)
         if self.pos_weight == "balanced":
             raise UsageError(
                 "pos_weight is 'balanced', and how often each class is present in the training data is not known; "
                 "take a datamodule that has class_counts, or call adapt(ClassCounts(...)) before"
             )
-        return 1.0
+        return None
 
 
 def _check(weight: float, name: str) -> None:
