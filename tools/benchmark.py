@@ -6,7 +6,7 @@
     python tools/benchmark.py demo
 
 `fit` compares `mlic fit` with an empty store, with a full one, and with `--features off`, of which it runs two epochs
-and extrapolates. `epochs` compares the epochs of a Trainer, progress and validation metrics on, with a bare loop on tensors
+and extrapolates. `epochs` compares epochs of a Trainer, progress and validation metrics on, with a bare loop on tensors
 in memory, in turn. Processor time stands beside wall time, since another program on the machine changes the one more
 than the other. docs/performance.md has the results, and those of the other tools/benchmark_*.py.
 """
