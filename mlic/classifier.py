@@ -21,7 +21,7 @@ from mlic.backbones.base import Backbone
 from mlic.backbones.inception_v3 import InceptionV3
 from mlic.checkpoints import read_checkpoint
 from mlic.datamodules.base import Batch, FeatureBatch, MultiLabelDataModule
-from mlic.datamodules.features import FeatureData, FeatureLoader
+from mlic.datamodules.features import FeatureLoader, OfFeatures
 from mlic.errors import CheckpointError, MlicError, UsageError
 from mlic.exact import Exact, ExactHead
 from mlic.heads.base import Head
@@ -192,7 +192,7 @@ class MultiLabelClassifier(pl.LightningModule):
         if stage == "fit":
             self.loss.remember({})  # a checkpoint that is resumed is loaded after this
             self._exact = None
-            self.automatic_optimization = not (isinstance(data, FeatureData) and data.steps > 1)
+            self.automatic_optimization = not (isinstance(data, OfFeatures) and data.steps > 1)
         if not isinstance(data, MultiLabelDataModule):
             return
         if tuple(data.classes) != self.classes:
@@ -200,6 +200,8 @@ class MultiLabelClassifier(pl.LightningModule):
                 f"the data has the classes {list(data.classes)}, the model {list(self.classes)}; "
                 "give the datamodule the model's classes, in this order"
             )
+        if isinstance(data, OfFeatures):
+            self._agree_on_features(data)
         if data.image_size is None:
             data.image_size = self.backbone.image_size
         elif data.image_size != self.backbone.image_size:
@@ -316,7 +318,8 @@ class MultiLabelClassifier(pl.LightningModule):
         if isinstance(optimizer, Exact):
             return self._prepare_exact(optimizer)
         multiply_rates(optimizer)
-        if self.trainer.precision != "16-mixed":  # whose scaler a fused step would have to know
+        # A scaler of float16 would have to know of a fused step.
+        if self._trainer is None or self._trainer.precision != "16-mixed":
             fuse(optimizer)
         if self._lr_scheduler is None:
             return optimizer
@@ -333,9 +336,25 @@ class MultiLabelClassifier(pl.LightningModule):
         described = {"scheduler": scheduler, "interval": self._lr_scheduler_interval, "monitor": monitor}
         return cast(OptimizerLRScheduler, {"optimizer": optimizer, "lr_scheduler": described})
 
+    def _agree_on_features(self, data: OfFeatures) -> None:
+        """Checks that features can stand in the place of what the backbone makes of images."""
+        if self.tta != "none":
+            raise UsageError(f"model.tta {self.tta} averages over views of an image, and there are none; leave it out")
+        if not self.backbone.frozen:
+            raise UsageError(
+                "the backbone learns, and the data has features that stay as they are; take --model.backbone "
+                "precomputed, or --model.backbone.freeze true"
+            )
+        for side, kept in data.sides.items():
+            if (found := kept.views[0].shape[1]) != self.backbone.num_features:
+                raise UsageError(
+                    f"the {side} samples have {found} features, and {type(self.backbone).__name__} makes "
+                    f"{self.backbone.num_features}; give the features that it makes, or --model.backbone precomputed"
+                )
+
     def _prepare_exact(self, optimizer: Exact) -> Exact:
         data = getattr(self.trainer, "datamodule", None)
-        if not isinstance(data, FeatureData):
+        if not isinstance(data, OfFeatures):
             raise UsageError(
                 "optimizer Exact solves a head on the kept features of a frozen backbone, and none are kept; "
                 "set model.backbone.freeze true and data.augmentation.flip false, and leave out --features off"
