@@ -77,7 +77,7 @@ class ExactHead:
             )
         self._head = head
         self._problem = RidgeLogistic(
-            _Flat(kept.views),
+            _Flat(kept.views, head),
             _Labels(kept.table, np.tile(kept.rows, len(kept.views))),
             pos_weight=loss.positive_weights(len(kept.table.classes)),
             label_smoothing=loss.label_smoothing,
@@ -104,10 +104,11 @@ class ExactHead:
 
 
 class _Flat:
-    """Pooled features, one view after the other, as a matrix."""
+    """Features as a head pools them, one view after the other, as a matrix."""
 
-    def __init__(self, views: Sequence[FeatureRows]) -> None:
+    def __init__(self, views: Sequence[FeatureRows], head: Head) -> None:
         self._views = views
+        self._head = head
         self._ends = np.cumsum([len(view) for view in views])
 
     def __len__(self) -> int:
@@ -119,10 +120,16 @@ class _Flat:
         for view, end in zip(self._views, self._ends, strict=True):
             first, last = max(start, begin), min(stop, int(end))
             if first < last:
-                parts.append(view[slice(first - begin, last - begin)])
+                parts.append(self._pooled(view[slice(first - begin, last - begin)]))
             begin = int(end)
-        width = self._views[0].shape[1]
-        return np.concatenate([part.reshape(-1, width) for part in parts] or [np.empty((0, width), np.float32)])
+        return np.concatenate(parts or [np.empty((0, self._views[0].shape[1]), np.float32)])
+
+    def _pooled(self, features: Float[np.ndarray, "rows features h w"]) -> Float[np.ndarray, "rows features"]:
+        if features.shape[2:] == (1, 1):
+            return features[:, :, 0, 0]
+        with torch.no_grad():
+            pooled: Tensor = self._head.condense(torch.from_numpy(features).float())
+        return pooled.flatten(1).numpy()
 
 
 class _Labels:

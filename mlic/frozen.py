@@ -143,7 +143,9 @@ def steps_at_once(trainer: pl.Trainer, batch_bytes: int) -> int:
         batch_bytes: of the features of one batch.
     """
     plain = trainer.accumulate_grad_batches == 1 and not trainer.gradient_clip_val
-    whole = trainer.limit_train_batches in (None, 1.0) and trainer.val_check_interval in (None, 1.0)
+    # As a whole number, 1 is one batch.
+    parts = (trainer.limit_train_batches, trainer.val_check_interval)
+    whole = all(part is None or (isinstance(part, float) and part == 1.0) for part in parts)
     ours = (pl.callbacks.ProgressBar, pl.callbacks.ModelCheckpoint)
     hooked = any(
         is_overridden(hook, callback, pl.Callback)

@@ -23,6 +23,8 @@ from mlic.checkpoints import read_checkpoint
 from mlic.classifier import MultiLabelClassifier
 from mlic.configuration import expand_names, merge, settle
 from mlic.datamodules.base import MultiLabelDataModule
+from mlic.datamodules.featurearrays import open_features
+from mlic.datamodules.featurefiles import FeatureFileDataModule
 from mlic.datamodules.features import FeatureData
 from mlic.errors import CheckpointError, UsageError
 from mlic.features import FeatureDtype, FeatureStore, StoredFeatures, StoreError
@@ -156,6 +158,7 @@ class TrainingCLI(LightningCLI):
         """Settles what one part of the configuration decides for another."""
         backbone, data = _init_args(self.config.model.backbone), _init_args(self.config.data)
         _agree_on_image_size(data, backbone)
+        _agree_on_num_features(data, backbone)
         self.config.name = self.config.name or _run_name(self._config_name)
         # What is recorded still names the weights; what is made now takes the checkpoint's.
         self._recorded = self._plain_config()
@@ -252,6 +255,10 @@ class TrainingCLI(LightningCLI):
         wanted, views = self.config_init.features, self.config_init.feature_views
         if views < 0:
             raise UsageError(f"feature_views is {views}; expected the number of views to keep of each image, such as 4")
+        if isinstance(self.datamodule, FeatureFileDataModule) and wanted in ("auto", "off") and not (required or views):
+            batch_bytes = 4 * self.datamodule.batch_size * math.prod(self.datamodule.row_shape)
+            self.datamodule.steps = steps_at_once(self.trainer, batch_bytes)
+            return self.datamodule
         reason = why_not(self.model, self.datamodule, self.trainer, views)
         if self.trainer.fast_dev_run:  # type: ignore[attr-defined]
             reason = "trainer.fast_dev_run shows a batch only"
@@ -359,3 +366,9 @@ def _agree_on_image_size(data: MutableMapping[str, Any], backbone: MutableMappin
             "say it in one place, the other follows"
         )
     backbone["image_size"] = data["image_size"]
+
+
+def _agree_on_num_features(data: Mapping[str, Any], backbone: MutableMapping[str, Any]) -> None:
+    """Gives a backbone that does not say how many features it has as many as a file of features holds."""
+    if data.get("features") is not None and backbone.get("num_features", 0) is None:
+        backbone["num_features"] = int(open_features(Path(data["features"])).shape[1])

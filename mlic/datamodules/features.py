@@ -1,7 +1,7 @@
 """`FeatureData`: the samples of an `ImageDataModule` with the features that a store keeps of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal, NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import pytorch_lightning as pl
@@ -10,10 +10,19 @@ from jaxtyping import Float, Int64
 
 from mlic.datamodules.base import FeatureBatch, MultiLabelDataModule
 from mlic.datamodules.sampling import EpochSampler
+from mlic.datamodules.sidetables import Side
 from mlic.labels import LabelTable
 from mlic.labels.counts import ClassCounts
 
-__all__ = ["FeatureData", "FeatureLoader", "FeatureRows", "Kept"]
+__all__ = [
+    "FeatureData",
+    "FeatureLoader",
+    "FeatureRows",
+    "Kept",
+    "OfFeatures",
+    "evaluation_loader",
+    "training_loader",
+]
 
 _EVALUATED_BYTES = 2**26  # of features an evaluation handles at a time
 
@@ -108,6 +117,45 @@ class FeatureLoader:
         return length - length % self.batch_size if self.drop_last else length
 
 
+def training_loader(kept: Kept, sampler: EpochSampler, batch_size: int, steps: int) -> FeatureLoader:
+    """Returns shuffled batches.
+
+    Args:
+        kept: the samples.
+        sampler: their order.
+        batch_size: samples a step and device.
+        steps: how many batches come at a time.
+    """
+    # As in training on images: a batch of one has no variance, which BatchNorm needs.
+    one_left = len(sampler) > batch_size and len(sampler) % batch_size == 1
+    return FeatureLoader(kept, batch_size, sampler, steps, drop_last=one_left)
+
+
+def evaluation_loader(kept: Kept, world: int, rank: int) -> FeatureLoader:
+    """Returns the samples in order, as many at a time as fit well into memory.
+
+    Args:
+        kept: the samples.
+        world: number of processes that share the samples out.
+        rank: of this process.
+    """
+    row_bytes = 4 * int(np.prod(kept.views[0].shape[1:]))
+    return FeatureLoader(kept, max(1, _EVALUATED_BYTES // row_bytes), world=world, rank=rank)
+
+
+@runtime_checkable
+class OfFeatures(Protocol):
+    """A datamodule that yields `FeatureBatch`.
+
+    Attributes:
+        sides: the samples and their features.
+        steps: how many training batches come at a time.
+    """
+
+    sides: Mapping[Side, Kept]
+    steps: int
+
+
 class FeatureData(MultiLabelDataModule):
     """What an `ImageDataModule` reads, with features in place of images; for a head that learns alone.
 
@@ -121,14 +169,14 @@ class FeatureData(MultiLabelDataModule):
     def __init__(
         self,
         images: MultiLabelDataModule,
-        sides: Mapping[Literal["train", "val"], Kept],
+        sides: Mapping[Side, Kept],
         sampler: "SamplerFactory",
         batch_size: int,
         steps: int = 1,
     ) -> None:
         super().__init__()
         self.images = images
-        self.sides = sides
+        self.sides: Mapping[Side, Kept] = sides
         self.batch_size = batch_size
         self.steps = steps
         self._sampler = sampler
@@ -157,18 +205,11 @@ class FeatureData(MultiLabelDataModule):
         """Returns shuffled batches; the order depends on seed and epoch alone, and is that of the images."""
         kept = self.sides["train"]
         sampler = self._sampler(kept.rows, *self._place())
-        # As in training on images: a batch of one has no variance, which BatchNorm needs.
-        one_left = len(sampler) > self.batch_size and len(sampler) % self.batch_size == 1
-        return FeatureLoader(kept, self.batch_size, sampler, self.steps, drop_last=one_left)
+        return training_loader(kept, sampler, self.batch_size, self.steps)
 
     def val_dataloader(self) -> FeatureLoader | list[FeatureLoader]:
         """Returns the validation samples in order, or no loader where there is no validation data."""
-        if not self.validates:
-            return []
-        kept = self.sides["val"]
-        row_bytes = 4 * int(np.prod(kept.views[0].shape[1:]))
-        world, rank = self._place()
-        return FeatureLoader(kept, max(1, _EVALUATED_BYTES // row_bytes), world=world, rank=rank)
+        return evaluation_loader(self.sides["val"], *self._place()) if self.validates else []
 
     def teardown(self, stage: str) -> None:
         """Tells which images were skipped."""
