@@ -183,7 +183,10 @@ def _try_out(name: str, image_size: int | None, sizing: Sizing) -> _Survey | str
             images = torch.empty(1, 3, size, size)
             features = model.forward_features(images)
             layout = _layout(model, features)
-            feature_map = _feature_map(model, layout, images)
+            # Tokens are made into a map by another method; the rest has been computed.
+            feature_map = (
+                _feature_map(model, layout, images) if layout == "tokens" else _mapped(model, layout, features)
+            )
             if feature_map.ndim != 4 or feature_map.shape[1] != model.num_features:
                 return f"its last map is {list(feature_map.shape)}, its classifier takes {model.num_features} features"
             patch = _patch(model, layout)
@@ -257,25 +260,29 @@ def _patch(model: Any, layout: Layout) -> int | None:
 
 def _feature_map(model: Any, layout: Layout, images: Tensor) -> Tensor:
     """Returns [batch, features, h, w] from a model of timm."""
+    if layout != "tokens":
+        return _mapped(model, layout, model.forward_features(images))
+    # Knows which tokens are prefixes, and the order of the others (Hiera's is not by rows).
+    features = model.forward_intermediates(
+        images,
+        indices=1,
+        norm=not isinstance(getattr(model, "head", None), ClNormMlpClassifierHead),
+        output_fmt="NCHW",
+        intermediates_only=True,
+    )[-1]
+    return _mapped(model, layout, features)
+
+
+def _mapped(model: Any, layout: Layout, features: Tensor) -> Tensor:
+    """Returns features channels first, normalised by the layer that the model has after its pooling."""
     head = getattr(model, "head", None)
     last_norm = head.norm if isinstance(head, ClNormMlpClassifierHead) else getattr(model, "fc_norm", None)
-    if layout == "tokens":
-        # Knows which tokens are prefixes, and the order of the others (Hiera's is not by rows).
-        features = model.forward_intermediates(
-            images,
-            indices=1,
-            norm=not isinstance(head, ClNormMlpClassifierHead),
-            output_fmt="NCHW",
-            intermediates_only=True,
-        )[-1]
-    else:
-        features = model.forward_features(images)
     if layout == "NHWC":
         features = features.permute(0, 3, 1, 2)
     if isinstance(head, NormMlpClassifierHead):
         return cast(Tensor, head.norm(features))
     if last_norm is None:
-        return cast(Tensor, features)
+        return features
     return cast(Tensor, last_norm(features.permute(0, 2, 3, 1)).permute(0, 3, 1, 2))
 
 
