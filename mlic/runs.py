@@ -135,6 +135,7 @@ class RunRecorder(pl.Callback):
     def __init__(self, folder: Path, config: dict[str, Any]) -> None:
         self.folder = folder
         self.config = config
+        self._trains = False
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Writes `config.yaml` and `classes.txt`."""
@@ -146,6 +147,10 @@ class RunRecorder(pl.Callback):
         )
         (self.folder / "classes.txt").write_text("".join(f"{name}\n" for name in classes), encoding="utf-8")
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Notes that there is something to train."""
+        self._trains = True
+
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
@@ -155,7 +160,15 @@ class RunRecorder(pl.Callback):
         card["metrics"] = _figures(trainer)
 
     def on_fit_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Writes `metrics.json` and `thresholds.json` of the best checkpoint."""
+        """Writes `metrics.json` and `thresholds.json` of the best checkpoint; tells if there was nothing to train."""
+        if trainer.is_global_zero and trainer.ckpt_path is not None and not self._trains:
+            log.warning(
+                "nothing was trained: %s is at the end of its training, after %d epochs and %d steps; set "
+                "trainer.max_epochs or trainer.max_steps higher to go on",
+                trainer.ckpt_path,
+                trainer.current_epoch,
+                trainer.global_step,
+            )
         best = self.folder / "best.ckpt"
         if not trainer.is_global_zero or not best.exists():
             return

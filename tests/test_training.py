@@ -172,6 +172,13 @@ def test_a_resumed_run_ends_with_the_weights_of_an_uninterrupted_one(small, tmp_
     assert equal(weights(tmp_path / "runs/run/v1/best.ckpt"), weights(tmp_path / "runs/run/v3/best.ckpt"))
 
 
+def test_a_resumption_that_has_nothing_to_train_says_so(run, capsys):
+    assert main(["fit", "--ckpt_path", str(run / "last.ckpt")]) == 0
+    assert "last.ckpt is at the end of its training, after 2 epochs and 8 steps; set" in capsys.readouterr().err
+    assert main(["fit", "--ckpt_path", str(run / "last.ckpt"), "--trainer.max_epochs", "3"]) == 0
+    assert "nothing was trained" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", ["last", "best"])
 def test_a_plateau_is_resumed_with_all_that_it_has_seen(name, small, tmp_path, monkeypatch):
     # No epoch is ever good enough, so each halves the learning rate.
