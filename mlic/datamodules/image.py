@@ -177,7 +177,12 @@ class ImageDataModule(MultiLabelDataModule):
 
     def train_sampler(self, rows: Int64[np.ndarray, " samples"], world: int, rank: int) -> EpochSampler:
         """Returns the order in which some rows of the training table are shown, as one of `world` processes sees it."""
-        return epoch_sampler(self.table("train"), rows, self.repeat_threshold, self.seed, world, rank)
+        threshold = self.repeat_threshold
+        # Lightning then takes the images in the order of the table, whatever the sampler (2.6.6).
+        if threshold is not None and self.trainer is not None and self.trainer.overfit_batches > 0:
+            log.warning("train: with trainer.overfit_batches nothing is repeated; data.repeat_threshold does nothing")
+            threshold = None
+        return epoch_sampler(self.table("train"), rows, threshold, self.seed, world, rank)
 
     def val_dataloader(self) -> DataLoader[Sample] | list[DataLoader[Sample]]:
         """Returns the validation samples in order, or no loader where there is no validation data."""

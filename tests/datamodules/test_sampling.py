@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlic.cli import main
 from mlic.datamodules.dataset import ImageDataset
 from mlic.datamodules.image import ImageDataModule
 from mlic.datamodules.sampling import Draw, EpochSampler, RepeatSampler, repeat_factors, showings
@@ -238,6 +239,15 @@ def test_evaluation_repeats_nothing_and_the_counts_are_those_of_the_table(colour
 def test_a_threshold_that_is_no_share_is_refused(threshold, colours):
     with pytest.raises(UsageError, match=f"repeat_threshold is {threshold}; expected a share of the training samples"):
         ImageDataModule(colours / "train.csv", repeat_threshold=threshold)
+
+
+def test_overfitting_on_a_few_batches_says_that_nothing_is_repeated(small, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = ["--data.repeat_threshold", "0.9", "--trainer.overfit_batches", "2", "--trainer.max_epochs", "1"]
+    assert main(["fit", *small, *words]) == 0
+    said = capsys.readouterr().err
+    assert "data.repeat_threshold does nothing" in said
+    assert "times in all" not in said
 
 
 RECORDING = """
