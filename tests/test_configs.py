@@ -54,6 +54,7 @@ def data_words(config: Path, colours: Path, classic: Path) -> list[str]:
 def test_it_trains_and_tests(config, colours, classic, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     words = [*TINY, *data_words(config, colours, classic)]
+    words += ["--trainer.val_check_interval", "4"] if config.stem == "retrain" else []
     assert main(["fit", "--config", str(config), *words]) == 0, capsys.readouterr().err
     capsys.readouterr()
     best = f"runs/{config.stem}/v1/best.ckpt"
@@ -84,6 +85,19 @@ def test_rates_of_sgd_that_others_found_for_a_mean_over_cells_stand_beside_one(c
     model = yaml.safe_load((CONFIGS / f"{config}.yaml").read_text())["model"]
     assert model["optimizer"]["class_path"] == "SGD"
     assert model["loss"] == {"class_path": "bce", "init_args": {"reduction": "mean"}}
+
+
+def test_retrain_validates_after_its_last_step_in_the_middle_of_an_epoch(colours, tmp_path, monkeypatch):
+    config = CONFIGS / "retrain.yaml"
+    trainer = yaml.safe_load(config.read_text())["trainer"]
+    assert trainer["max_steps"] % trainer["val_check_interval"] == 0
+    monkeypatch.chdir(tmp_path)
+    steps = ["--trainer.max_epochs", "-1", "--trainer.max_steps", "6", "--trainer.val_check_interval", "3"]
+    assert main(["fit", "--config", str(config), *TINY, *data_words(config, colours, tmp_path), *steps]) == 0
+    with Path("runs/retrain/v1/metrics.csv").open(newline="") as stream:
+        validated = [int(row["step"]) for row in csv.DictReader(stream) if row["val/mAP"]]
+    assert validated == [2, 5]  # steps are counted from 0
+    assert torch.load("runs/retrain/v1/last.ckpt", weights_only=True)["global_step"] == 6
 
 
 def test_the_demo_trains_what_its_configuration_says(tmp_path, monkeypatch, capsys):
