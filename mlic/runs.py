@@ -5,6 +5,7 @@ import logging
 import math
 import os
 import shutil
+import time
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,6 +20,8 @@ from mlic.errors import UsageError
 __all__ = ["BestCheckpoint", "LastCheckpoint", "RunRecorder", "new_run_folder"]
 
 log = logging.getLogger(__name__)
+
+_SECONDS_APART = 5.0
 
 
 def new_run_folder(root: Path, name: str) -> Path:
@@ -111,6 +114,9 @@ class BestCheckpoint(ModelCheckpoint):
 class LastCheckpoint(ModelCheckpoint):
     """Keeps `last.ckpt` in the run's folder: the end of the last epoch, validated or not, better or worse.
 
+    Epochs may be shorter than it takes to write a checkpoint, a head's on kept features for example: then only one in
+    some seconds is written, and the last of the training.
+
     Args:
         folder: the run's folder.
     """
@@ -119,6 +125,17 @@ class LastCheckpoint(ModelCheckpoint):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(dirpath=folder, filename="last", enable_version_counter=False, save_on_train_epoch_end=True)
+        self._written = -math.inf
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Writes the checkpoint, unless it was done just now and the training goes on."""
+        last_epoch = trainer.max_epochs is not None and 0 <= trainer.max_epochs <= trainer.current_epoch + 1
+        last_step = 0 <= trainer.max_steps <= trainer.global_step
+        due = last_epoch or last_step or trainer.should_stop or time.monotonic() - self._written >= _SECONDS_APART
+        # All processes have part in it, and the clocks of some may say otherwise.
+        if trainer.strategy.broadcast(due):
+            super().on_train_epoch_end(trainer, pl_module)
+            self._written = time.monotonic()
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Leaves the file of the run that is resumed where it is."""

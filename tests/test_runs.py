@@ -82,3 +82,20 @@ def test_a_best_checkpoint_that_is_no_more_is_told(tmp_path, caplog):
     fit(tmp_path / "second", [0.0, 0.0, 0.7], ckpt_path=tmp_path / "first/last.ckpt")
     assert epochs(tmp_path / "second/best.ckpt") == 3
     assert "first/best.ckpt, the best checkpoint so far, is no more" in caplog.text
+
+
+def test_epochs_that_are_shorter_than_a_checkpoint_takes_share_one(tmp_path, monkeypatch):
+    written: list[int] = []
+    save = LastCheckpoint._save_checkpoint
+    monkeypatch.setattr(
+        LastCheckpoint,
+        "_save_checkpoint",
+        lambda self, trainer, path: (written.append(trainer.current_epoch), save(self, trainer, path))[1],
+    )
+    monkeypatch.setattr("mlic.runs._SECONDS_APART", 1e9)
+    fit(tmp_path / "quick", [0.1] * 5)
+    assert written == [0, 4]
+    assert epochs(tmp_path / "quick" / "last.ckpt") == 5
+    monkeypatch.setattr("mlic.runs._SECONDS_APART", 0.0)
+    fit(tmp_path / "slow", [0.1] * 3)
+    assert written == [0, 4, 0, 1, 2]
