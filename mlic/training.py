@@ -255,7 +255,12 @@ class TrainingCLI(LightningCLI):
         wanted, views = self.config_init.features, self.config_init.feature_views
         if views < 0:
             raise UsageError(f"feature_views is {views}; expected the number of views to keep of each image, such as 4")
-        if isinstance(self.datamodule, FeatureFileDataModule) and wanted in ("auto", "off") and not (required or views):
+        if isinstance(self.datamodule, FeatureFileDataModule):
+            if required or views or wanted not in ("auto", "off"):
+                raise UsageError(
+                    "the data has features computed elsewhere, and there are no images to compute any of; leave out "
+                    "--features and --feature_views"
+                )
             batch_bytes = 4 * self.datamodule.batch_size * math.prod(self.datamodule.row_shape)
             self.datamodule.steps = steps_at_once(self.trainer, batch_bytes)
             return self.datamodule

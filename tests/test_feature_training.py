@@ -147,8 +147,8 @@ def test_images_are_refused_with_what_to_do(files, colours, capsys):
         (["--model.backbone.num_features", "7"], "the train samples have 5 features, and Precomputed makes 7"),
         (["--model.backbone", "test_resnet", "--model.backbone.weights", "none"], "the backbone learns"),
         (["--model.tta", "flip"], "model.tta flip averages over views of an image"),
-        (["--features", "here"], "features cannot be kept, since FeatureFileDataModule"),
-        (["--feature_views", "2", "--features", "here"], "features cannot be kept"),
+        (["--features", "here"], "leave out --features and --feature_views"),
+        (["--feature_views", "2"], "leave out --features and --feature_views"),
     ],
 )
 def test_what_does_not_fit_features_is_refused(files, capsys, words, message):
