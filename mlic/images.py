@@ -92,7 +92,7 @@ def read_image(source: Path | bytes, side: int | None = None) -> UInt8[Tensor, "
         source: the file, or what is in it.
         side: of the square that the image is meant for, in pixels. A JPEG that is much larger is decoded at a half, a
             quarter or an eighth of its size, at least at 2.5 times the square: resized, it equals the whole one within
-            1 grey level on average, in a third of the time. None: at its own size.
+            1 grey level on average, and is there sooner. None: at its own size.
 
     Raises:
         ImageError: if there is no such file or it is no such image; if it is truncated, damaged, without any pixel or
