@@ -43,7 +43,8 @@ def available(kind: Kind) -> list[Plugin]:
 
     With `MLIC_DISABLE_PLUGINS=1` in the environment only built-in parts are seen.
     """
-    parts = {_described(kind, entry) for entry in entry_points(group=f"mlic.{kind}")}
+    origins: dict[int, tuple[str, str]] = {}
+    parts = {_described(kind, entry, origins) for entry in entry_points(group=f"mlic.{kind}")}
     if _disabled():
         parts = {part for part in parts if part.built_in}
     return sorted(parts, key=lambda part: (not part.built_in, part.name, part.distribution))
@@ -104,9 +105,12 @@ def _disabled() -> bool:
     return os.environ.get("MLIC_DISABLE_PLUGINS", "0") not in ("", "0")
 
 
-def _described(kind: Kind, entry: EntryPoint) -> Plugin:
-    distribution, version = ("unknown", "?") if entry.dist is None else (entry.dist.name, entry.dist.version)
-    return Plugin(kind, entry.name, entry.value.replace(":", ".").strip(), distribution, version)
+def _described(kind: Kind, entry: EntryPoint, origins: dict[int, tuple[str, str]]) -> Plugin:
+    """Describes an entry; `origins` keeps name and version, for which Python parses a distribution's whole metadata."""
+    key = id(entry.dist)
+    if key not in origins:
+        origins[key] = ("unknown", "?") if entry.dist is None else (entry.dist.name, entry.dist.version)
+    return Plugin(kind, entry.name, entry.value.replace(":", ".").strip(), *origins[key])
 
 
 def _one(kind: Kind) -> str:
