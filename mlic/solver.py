@@ -5,7 +5,7 @@ can be known. Everything that the classes and the penalties have in common is co
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -199,7 +199,7 @@ class RidgeLogistic:
         values, self._basis = torch.linalg.eigh((gram / relative**2).float())
         self._eigenvalues = values.clamp(min=0)
         for start in range(0, self.num_samples, self._rows)[: self._num_held]:
-            self._held.append(self._scaled(start))
+            self._held.append(self._scaled(start) @ self._basis)
 
     def _count(self, start: int) -> Float64[Tensor, "4 classes"]:
         """Returns the sums over a block of the weights of present and absent labels, of labels, and of known cells."""
@@ -243,11 +243,13 @@ class RidgeLogistic:
         return torch.where(known, positives + (1 - labels), 0.0), positives
 
     def _cells(
-        self, columns: Int64[Tensor, " some"]
+        self, columns: Int64[Tensor, " some"], held: bool
     ) -> Iterator[tuple[Float32[Tensor, "rows features"], Float32[Tensor, "rows some"], Float32[Tensor, "rows some"]]]:
-        """Yields the features, `a` and `b` of each block."""
-        for number, start in enumerate(range(0, self.num_samples, self._rows)):
-            block = self._held[number] if number < len(self._held) else self._scaled(start)
+        """Yields the features, `a` and `b` of each block that is held, in the basis of the eigenvectors, or is not."""
+        starts = range(0, self.num_samples, self._rows)
+        for number in range(len(self._held)) if held else range(len(self._held), len(starts)):
+            start = starts[number]
+            block = self._held[number] if held else self._scaled(start)
             yield block, *self._targets(_tensor(self._labels[start : start + self._rows]), columns)
 
 
@@ -350,26 +352,40 @@ class _Descent:
 
     def evaluate(self, theta: Float32[Tensor, "some parameters"], places: Int64[Tensor, " some"]) -> _Point:
         """Goes through the samples once."""
-        problem, count = self.problem, self.problem.num_samples
+        problem = self.problem
         self.passes += 1
-        weight, bias = theta[:, :-1] @ problem._basis.T, theta[:, -1]
-        objective, slope, curvature = torch.zeros(3, len(theta), dtype=torch.float64)
+        weight, bias = theta[:, :-1], theta[:, -1]
+        sums = torch.zeros(3, len(theta), dtype=torch.float64)  # objective, slope of the bias, its curvature
+        gradient = self.add(sums, weight, bias, problem._cells(self.columns[places], held=True))
+        if len(problem._held) * problem._rows < problem.num_samples:
+            cells = problem._cells(self.columns[places], held=False)
+            gradient += self.add(sums, weight @ problem._basis.T, bias, cells) @ problem._basis
+        objective, slope, curvature = sums / problem.num_samples
+        objective += self.penalty / 2 * weight.double().square().sum(dim=1)
+        gradient = gradient / problem.num_samples + self.penalty * weight
+        above = self.bound_gap(gradient.double().norm(dim=1), slope, curvature, places)
+        whole = torch.cat([gradient, slope.float()[:, None]], dim=1)
+        return _Point(theta, whole, objective, above, curvature.float().clamp(min=1e-6))
+
+    def add(
+        self,
+        sums: Float64[Tensor, "3 some"],
+        weight: Float32[Tensor, "some features"],
+        bias: Float32[Tensor, " some"],
+        cells: Iterable[tuple[Tensor, Tensor, Tensor]],
+    ) -> Float32[Tensor, "some features"]:
+        """Adds blocks to the sums, and returns their gradient of the weights."""
         gradient = torch.zeros_like(weight)
-        for features, most, least in problem._cells(self.columns[places]):
+        for features, most, least in cells:
             logits = torch.addmm(bias, features, weight.T)
             scores = logits.sigmoid()
-            objective += (most * softplus(logits) - least * logits).sum(dim=0, dtype=torch.float64) / count
             scaled = most * scores
-            curvature += (scaled * (1 - scores)).sum(dim=0, dtype=torch.float64) / count
+            sums[0] += (most * softplus(logits) - least * logits).sum(dim=0, dtype=torch.float64)
+            sums[2] += (scaled * (1 - scores)).sum(dim=0, dtype=torch.float64)
             residuals = scaled.sub_(least)
-            slope += residuals.sum(dim=0, dtype=torch.float64) / count
-            gradient += residuals.T @ features / count
-        objective += self.penalty / 2 * theta[:, :-1].double().square().sum(dim=1)
-        by_weight = gradient @ problem._basis + self.penalty * theta[:, :-1]
-        above = self.bound_gap(by_weight.double().norm(dim=1), slope, curvature, places)
-        whole = torch.cat([by_weight, slope.float()[:, None]], dim=1)
-        least_curvature = curvature.float().clamp(min=1e-6)
-        return _Point(theta, whole, objective, above, least_curvature)
+            sums[1] += residuals.sum(dim=0, dtype=torch.float64)
+            gradient += residuals.T @ features
+        return gradient
 
     def bound_gap(
         self,
