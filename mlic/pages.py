@@ -46,6 +46,8 @@ features of a frozen backbone, kept so that no image runs through it twice (`mli
   --features auto|off|FOLDER     auto (default): where nothing random stands before the backbone
   --feature_views N              keep N augmented views of each training image
   --feature_dtype float16        half of the room
+  --data features --data.features FILE.npy --model.backbone precomputed
+                                 features computed elsewhere, a row for each image of --data.train
 
 training (everything of Lightning's Trainer):
   --trainer.max_epochs N         by default 20

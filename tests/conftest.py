@@ -5,6 +5,7 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import settings
 from PIL import Image, ImageDraw
@@ -51,6 +52,24 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 draw(folder, name, labels, seed=number)
                 rows.writerow([name, *(int(label in labels) for label in COLOURS)])
                 number += 1
+    return folder
+
+
+@pytest.fixture(scope="session")
+def features(colours: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with train.npy, val.npy and test.npy, five numbers an image, and all.npy with names in all.txt."""
+    folder = tmp_path_factory.mktemp("features")
+    names, everything = [], []
+    for side in ("train", "val", "test"):
+        with (colours / f"{side}.csv").open(newline="", encoding="utf-8") as stream:
+            rows = list(csv.reader(stream))[1:]
+        numbers = np.random.default_rng(len(names)).normal(scale=0.3, size=(len(rows), 5))
+        numbers[:, :3] += np.array([row[1:] for row in rows], np.float64)
+        np.save(folder / f"{side}.npy", numbers.astype(np.float16))
+        names += [row[0] for row in rows]
+        everything.append(numbers)
+    np.save(folder / "all.npy", np.concatenate(everything)[::-1].astype(np.float32))
+    (folder / "all.txt").write_text("".join(f"{name}\n" for name in reversed(names)), encoding="utf-8")
     return folder
 
 

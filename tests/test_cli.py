@@ -35,9 +35,10 @@ def test_every_option_of_a_help_page_exists(verb, capsys):
     page = capsys.readouterr().out
     assert main([verb, "--help-all"]) == 0
     known = capsys.readouterr().out
-    main(["fit", "--data.help", "image"])
-    known += capsys.readouterr().out
-    promised = {word.rstrip(",:;") for word in page.split() if word.startswith("--")}
+    for datamodule in ("image", "features"):
+        main(["fit", "--data.help", datamodule])
+        known += capsys.readouterr().out
+    promised = {word.rstrip(",:;`)") for word in page.split() if word.startswith("--")}
     ours = {"--json", "--debug", "--help-all"}
     of_a_default_part = {"--model.backbone.weights", "--model.backbone.freeze", "--model.optimizer.lr"}
     of_a_named_part = {"--model.lr_scheduler.T_max", "--data.augmentation.crop_scale"}
