@@ -33,7 +33,7 @@ from mlic.metrics import MultiLabelMetrics, Rows, headline, per_class
 from mlic.parameters import fuse, multiply_rates, parameter_groups
 from mlic.parts import class_of, rebuild, spec
 from mlic.schedules import Schedule
-from mlic.stepping import catch_up, step_through, watched
+from mlic.stepping import agree_on_steps, catch_up, step_through, watched
 from mlic.thresholds import fit_thresholds
 from mlic.views import TTA, check_tta, scaled_sides, views
 
@@ -120,6 +120,7 @@ class MultiLabelClassifier(pl.LightningModule):
         self.collected = nn.ModuleDict({side: MultiLabelMetrics(len(self.classes)) for side in ("val", "test")})
         self.evaluated: dict[Side, Rows] = {}
         self._watched: Mapping[str, float] = {}
+        self._resumes = False
         self._exact: ExactHead | None = None
         self.tta: TTA
         self.use_tta(tta)
@@ -191,6 +192,7 @@ class MultiLabelClassifier(pl.LightningModule):
         data = getattr(self.trainer, "datamodule", None)
         if stage == "fit":
             self.loss.remember({})  # a checkpoint that is resumed is loaded after this
+            self._resumes = False
             self._exact = None
             self.automatic_optimization = not (isinstance(data, OfFeatures) and data.steps > 1)
         if not isinstance(data, MultiLabelDataModule):
@@ -244,7 +246,8 @@ class MultiLabelClassifier(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         """Sets the learning rate of the epoch, where Lightning does not."""
         earlier, self._watched = self._watched, {}
-        if earlier or not self.automatic_optimization:
+        resumes, self._resumes = self._resumes, False
+        if resumes or not self.automatic_optimization:
             catch_up(self.trainer, earlier)
 
     def on_validation_epoch_start(self) -> None:
@@ -457,7 +460,9 @@ class MultiLabelClassifier(pl.LightningModule):
         A training that is resumed goes on with its own weights, also where `WeightEMA` saved averages in their place
         and takes no part now.
         """
-        resumes = self._trainer is not None and self._trainer.state.fn == TrainerFn.FITTING
+        resumes = self._resumes = self._trainer is not None and self._trainer.state.fn == TrainerFn.FITTING
+        if resumes:
+            agree_on_steps(checkpoint)
         if resumes and "current_model_state" in checkpoint:
             checkpoint["state_dict"] = checkpoint["current_model_state"]
         self._watched = checkpoint.get("mlic", {}).get("watched", {})
@@ -474,7 +479,8 @@ class MultiLabelClassifier(pl.LightningModule):
     def _logits(self, batch: Batch | FeatureBatch) -> Float[Tensor, "batch classes"]:
         """Returns the logits of a batch of images, or of one of features."""
         if isinstance(batch, FeatureBatch):
-            return cast(Tensor, self.head(batch.features.float())).float()
+            # In half or double precision throughout, the head has it; in mixed precision it has float32.
+            return cast(Tensor, self.head(batch.features.to(self.thresholds.dtype))).float()
         return cast(Tensor, self(batch.images))
 
     def _loss(self, batch: Batch | FeatureBatch) -> Float[Tensor, ""]:

@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from mlic.datamodules.base import FeatureBatch
 
-__all__ = ["catch_up", "step_through", "watched"]
+__all__ = ["agree_on_steps", "catch_up", "step_through", "watched"]
 
 
 def step_through(
@@ -43,6 +43,8 @@ def step_through(
             cast(Any, scheduler).step()
         losses.append(loss.detach() * len(batch.index))
         num_samples += len(batch.index)
+    # Loggers are told the number of batches that came (2.6.6), and it is steps that curves are compared by.
+    trainer.fit_loop.epoch_loop._batches_that_stepped += max(0, len(losses) - 1)
     return torch.stack(losses).sum() / num_samples if losses else None
 
 
@@ -69,6 +71,25 @@ def catch_up(trainer: pl.Trainer, earlier: Mapping[str, float]) -> None:
                 scheduler.step(metrics[monitor])
             else:
                 break
+
+
+def agree_on_steps(checkpoint: Mapping[str, Any]) -> None:
+    """Makes a checkpoint say how many steps were taken to a training that takes them in the other way.
+
+    Lightning counts the steps of a module that optimizes by itself apart from those that it takes for one, and a resumed
+    training would begin at 0 (2.6.6).
+
+    Args:
+        checkpoint: of Lightning; changed in place.
+    """
+    progress = checkpoint.get("loops", {}).get("fit_loop", {})
+    automatic = (
+        progress.get("epoch_loop.automatic_optimization.optim_progress", {}).get("optimizer", {}).get("step", {})
+    )
+    manual = progress.get("epoch_loop.manual_optimization.optim_step_progress", {})
+    for counts in (automatic.get("total"), manual.get("total")):
+        if counts is not None:
+            counts |= dict.fromkeys(("ready", "completed"), checkpoint["global_step"])
 
 
 def watched(trainer: pl.Trainer) -> dict[str, float]:

@@ -164,6 +164,34 @@ def test_a_resumed_training_ends_as_one_that_was_not_interrupted(frozen, capsys)
     assert largest_difference(weights("run/v1"), weights("run/v3")) == 0
 
 
+@pytest.mark.parametrize(("first", "second"), [("auto", "off"), ("off", "auto")])
+def test_a_training_goes_on_from_images_or_from_features(frozen, capsys, first, second):
+    schedule = ["--model.lr_scheduler", "ExponentialLR", "--model.lr_scheduler.gamma", "0.5"]
+    fit([*frozen, *schedule, "--trainer.max_epochs", "4"], capsys)
+    fit([*frozen, *schedule, "--features", first], capsys)
+    last = ["--ckpt_path", "runs/run/v2/last.ckpt", "--trainer.max_epochs", "4"]
+    fit([*frozen, *schedule, *last, "--features", second], capsys)
+    assert largest_difference(weights("run/v1"), weights("run/v3")) < 1e-4
+    steps = [torch.load(f"runs/run/{run}/last.ckpt", weights_only=True)["global_step"] for run in ("v1", "v3")]
+    assert steps == [16, 16]
+
+
+@pytest.mark.parametrize("precision", ["bf16-true", "64-true"])
+def test_a_head_learns_the_same_in_any_precision(frozen, capsys, precision):
+    fit([*frozen, "--trainer.precision", precision], capsys)
+    fit([*frozen, "--trainer.precision", precision, "--features", "off"], capsys)
+    assert largest_difference(weights("run/v1"), weights("run/v2")) < 1e-2
+
+
+def test_curves_are_drawn_over_steps(frozen, capsys):
+    fit(frozen, capsys)
+    fit([*frozen, "--features", "off"], capsys)
+    steps = [
+        [row["step"] for row in csv.DictReader(Path(f"runs/run/{run}/metrics.csv").open())] for run in ("v1", "v2")
+    ]
+    assert steps[0] == steps[1] == ["3", "3", "7", "7"]
+
+
 def test_a_resumed_training_needs_no_images_for_what_is_kept(frozen, capsys):
     fit(frozen, capsys)
     assert "48 of 48 images are in" in fit(
