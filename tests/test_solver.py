@@ -4,10 +4,10 @@ import torch
 from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 
-from mlic import solver as module
 from mlic.errors import UsageError
 from mlic.losses import BCELoss
-from mlic.solver import RidgeLogistic, Solution
+from mlic.solver import RidgeLogistic, Solution, ridge, samples
+from mlic.solver.descent import Descent
 
 
 def problem(samples=60, features=7, classes=5, seed=0, unknown=0.2, soft=False):
@@ -101,7 +101,7 @@ def test_the_bound_holds_on_the_way_whatever_the_bias():
     penalty = 0.01
     best = objective(x, y, *by_scipy(x, y, penalty), penalty)[0]
     exact = problem_.solve(penalty, gap=1e-6)
-    descent = module._Descent(problem_, torch.arange(6), penalty / problem_._spread**2, 1e-4)
+    descent = Descent(problem_._samples, torch.arange(6), penalty / problem_.scale, 1e-4)
     generator = torch.Generator().manual_seed(0)
     finite = 0
     for size in (0.0, 1e-3, 1e-2, 0.1, 1.0, 3.0):
@@ -109,7 +109,7 @@ def test_the_bound_holds_on_the_way_whatever_the_bias():
             bias = exact.bias + size * torch.randn(6, generator=generator)
             weight = exact.weight + size / 5 * torch.randn(6, 12, generator=generator)
             there = exact._replace(weight=weight, bias=bias)
-            point = descent.evaluate(problem_._inward(there, torch.arange(6)), torch.arange(6))
+            point = descent.evaluate(problem_._samples.inward(weight, bias), torch.arange(6))
             truth = values(x, y, there, penalty)
             np.testing.assert_allclose(point.objective.numpy(), truth, rtol=1e-5)
             assert (point.objective - point.above <= torch.from_numpy(best) * (1 + 1e-5)).all()
@@ -161,11 +161,12 @@ def test_a_soft_label_is_a_present_and_an_absent_one_weighed():
 def test_blocks_and_what_is_held_change_nothing(held, monkeypatch):
     x, y = problem(200, 9, 4)
     whole = RidgeLogistic(x, y).solve(0.01, gap=1e-6)
-    monkeypatch.setattr(module, "_BLOCK_BYTES", 600)
-    monkeypatch.setattr(module, "_CLASSES", 3)
+    monkeypatch.setattr(samples, "_BLOCK_BYTES", 600)
+    for room in (ridge, samples):
+        monkeypatch.setattr(room, "CLASSES_AT_A_TIME", 3)
     blocks = RidgeLogistic(x, y, held=held)
-    assert blocks._rows < 20
-    assert (len(blocks._held) == 0) == (held == 0)
+    assert blocks._samples._rows < 20
+    assert (len(blocks._samples._held) == 0) == (held == 0)
     parts = blocks.solve(0.01, gap=1e-6)
     torch.testing.assert_close(parts.weight, whole.weight, atol=2e-3, rtol=0)
     torch.testing.assert_close(parts.objective, whole.objective, rtol=3e-6, atol=0)
