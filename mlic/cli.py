@@ -19,7 +19,7 @@ from mlic.threads import settle_threads
 
 __all__ = ["main"]
 
-_VERBS = ("demo", "fit", "validate", "test", "predict", "data", "features", "plugins", "doctor")
+_VERBS = ("demo", "fit", "validate", "test", "predict", "data", "features", "search", "plugins", "doctor")
 
 _HELP = """\
 mlic trains, judges and serves multi-label image classifiers: one image, several labels.
@@ -33,6 +33,7 @@ usage: mlic VERB [OPTIONS]
   predict    label images:   mlic predict --ckpt_path best.ckpt PATH... --output out.csv
   data       look at annotations of any format, check, convert or split them:  mlic data stats labels.csv
   features   what a frozen backbone made of each image, kept for the next training:  mlic features info
+  search     try heads, losses and settings on them, and keep the best:  mlic search --space configs/search.yaml ...
   plugins    list the parts that a configuration may name
   doctor     tell what this machine and this installation can do
 

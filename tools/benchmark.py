@@ -212,7 +212,7 @@ def bare_epochs(side: Kept, batch_size: int, num_epochs: int) -> Times:
         for rows in torch.randperm(len(features)).split(batch_size):  # type: ignore[no-untyped-call]
             loss = torch.nn.functional.binary_cross_entropy_with_logits(head(features[rows]), labels[rows])
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
     ended = _now()
     return Times((ended.wall - started.wall) / num_epochs, (ended.processor - started.processor) / num_epochs)

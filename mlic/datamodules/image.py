@@ -179,7 +179,7 @@ class ImageDataModule(MultiLabelDataModule):
         """Returns the order in which some rows of the training table are shown, as one of `world` processes sees it."""
         threshold = self.repeat_threshold
         # Lightning then takes the images in the order of the table, whatever the sampler (2.6.6).
-        if threshold is not None and self.trainer is not None and self.trainer.overfit_batches > 0:
+        if threshold is not None and self.trainer is not None and self.trainer.overfit_batches > 0:  # type: ignore[attr-defined]
             log.warning("train: with trainer.overfit_batches nothing is repeated; data.repeat_threshold does nothing")
             threshold = None
         return epoch_sampler(self.table("train"), rows, threshold, self.seed, world, rank)

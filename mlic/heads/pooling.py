@@ -199,7 +199,7 @@ def _is_pooled(feature_map: Float[Tensor, "batch features h w"]) -> bool:
 
     Not where the operations are recorded, since the recording has to hold for larger maps too.
     """
-    recorded = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[no-untyped-call]
+    recorded = torch.compiler.is_compiling() or torch.jit.is_tracing()  # type: ignore[no-untyped-call, attr-defined]
     return not recorded and feature_map.shape[2:] == (1, 1)
 
 
