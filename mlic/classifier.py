@@ -15,6 +15,7 @@ from pytorch_lightning.core.optimizer import LightningOptimizer
 from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 import mlic
 from mlic.backbones.base import Backbone
@@ -333,6 +334,11 @@ class MultiLabelClassifier(pl.LightningModule):
                 {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}},
             )
         scheduler = self._lr_scheduler(optimizer)
+        if isinstance(scheduler, ReduceLROnPlateau) and self._lr_scheduler_interval == "step":
+            raise UsageError(
+                "ReduceLROnPlateau watches a figure that a validation gives, and counts steps; set "
+                "model.lr_scheduler_interval: epoch"
+            )
         monitor = getattr(scheduler, "monitor", "val/mAP")
         if monitor == "val/mAP" and getattr(scheduler, "mode", "max") != "max":
             raise UsageError("ReduceLROnPlateau watches val/mAP, which should rise; give it mode: max")

@@ -12,13 +12,14 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import BaseFinetuning
 from pytorch_lightning.utilities.model_helpers import is_overridden
 
 from mlic.classifier import MultiLabelClassifier
 from mlic.datamodules.augmentation import Augmentation
 from mlic.datamodules.base import MultiLabelDataModule
 from mlic.datamodules.dataset import ImageDataset
-from mlic.datamodules.features import FeatureData, Kept
+from mlic.datamodules.features import FeatureData, Kept, is_whole
 from mlic.datamodules.image import ImageDataModule
 from mlic.digests import ImageDigests
 from mlic.errors import ImageError
@@ -34,6 +35,13 @@ log = logging.getLogger(__name__)
 
 _STEPS = 200
 _BYTES_AT_ONCE = 2**26
+# What they do to the steps of a training shows in no hook of a batch.
+_STEPWISE = (
+    pl.callbacks.BatchSizeFinder,
+    pl.callbacks.GradientAccumulationScheduler,
+    pl.callbacks.LearningRateFinder,
+    pl.callbacks.StochasticWeightAveraging,
+)
 _HOOKS = ("on_train_batch_start", "on_train_batch_end", "on_before_optimizer_step", "on_after_backward")
 
 
@@ -64,6 +72,9 @@ def why_not(model: MultiLabelClassifier, data: MultiLabelDataModule, trainer: pl
             "training images are augmented at random; --data.augmentation.flip false turns the flip off, "
             "--feature_views 4 keeps four augmented views of each image"
         )
+    unfreezing = [type(each).__name__ for each in trainer.callbacks if isinstance(each, BaseFinetuning)]  # type: ignore[attr-defined]
+    if unfreezing:
+        return f"{unfreezing[0]} lets the backbone learn"
     if model.tta != "none":
         return f"model.tta {model.tta} averages over views of an image"
     if trainer.overfit_batches:  # type: ignore[attr-defined]
@@ -143,17 +154,17 @@ def steps_at_once(trainer: pl.Trainer, batch_bytes: int) -> int:
         batch_bytes: of the features of one batch.
     """
     plain = trainer.accumulate_grad_batches == 1 and not trainer.gradient_clip_val
-    # As a whole number, 1 is one batch.
-    parts = (trainer.limit_train_batches, trainer.val_check_interval)
-    whole = all(part is None or (isinstance(part, float) and part == 1.0) for part in parts)
-    ours = (pl.callbacks.ProgressBar, pl.callbacks.ModelCheckpoint)
-    hooked = any(
-        is_overridden(hook, callback, pl.Callback)
-        for callback in trainer.callbacks  # type: ignore[attr-defined]
-        if not isinstance(callback, ours) and not type(callback).__module__.startswith(("mlic.progress", "mlic.runs"))
-        for hook in _HOOKS
-    )
-    return max(1, min(_STEPS, _BYTES_AT_ONCE // max(1, batch_bytes))) if plain and whole and not hooked else 1
+    whole = is_whole(trainer.limit_train_batches) and is_whole(trainer.val_check_interval)
+    between = any(_acts_between_steps(callback) for callback in trainer.callbacks)  # type: ignore[attr-defined]
+    return max(1, min(_STEPS, _BYTES_AT_ONCE // max(1, batch_bytes))) if plain and whole and not between else 1
+
+
+def _acts_between_steps(callback: pl.Callback) -> bool:
+    if isinstance(callback, pl.callbacks.ModelCheckpoint):
+        return not callback.every_n_epochs  # but steps or time
+    if isinstance(callback, pl.callbacks.ProgressBar) or type(callback).__module__.startswith("mlic.progress"):
+        return False
+    return isinstance(callback, _STEPWISE) or any(is_overridden(hook, callback, pl.Callback) for hook in _HOOKS)
 
 
 def _store(

@@ -76,18 +76,16 @@ def catch_up(trainer: pl.Trainer, earlier: Mapping[str, float]) -> None:
 def agree_on_steps(checkpoint: Mapping[str, Any]) -> None:
     """Makes a checkpoint say how many steps were taken to a training that takes them in the other way.
 
-    Lightning counts the steps of a module that optimizes by itself apart from those that it takes for one, and a resumed
-    training would begin at 0 (2.6.6).
+    Lightning counts the steps of a module that optimizes by itself apart from those that it takes for one, and the
+    training that is resumed would begin at 0 (2.6.6).
 
     Args:
         checkpoint: of Lightning; changed in place.
     """
     progress = checkpoint.get("loops", {}).get("fit_loop", {})
-    automatic = (
-        progress.get("epoch_loop.automatic_optimization.optim_progress", {}).get("optimizer", {}).get("step", {})
-    )
+    automatic = progress.get("epoch_loop.automatic_optimization.optim_progress", {}).get("optimizer", {})
     manual = progress.get("epoch_loop.manual_optimization.optim_step_progress", {})
-    for counts in (automatic.get("total"), manual.get("total")):
+    for counts in (automatic.get("step", {}).get("total"), manual.get("total")):
         if counts is not None:
             counts |= dict.fromkeys(("ready", "completed"), checkpoint["global_step"])
 

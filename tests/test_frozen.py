@@ -186,10 +186,47 @@ def test_a_head_learns_the_same_in_any_precision(frozen, capsys, precision):
 def test_curves_are_drawn_over_steps(frozen, capsys):
     fit(frozen, capsys)
     fit([*frozen, "--features", "off"], capsys)
-    steps = [
-        [row["step"] for row in csv.DictReader(Path(f"runs/run/{run}/metrics.csv").open())] for run in ("v1", "v2")
-    ]
+    tables = [Path(f"runs/run/{run}/metrics.csv").read_text() for run in ("v1", "v2")]
+    steps = [[row["step"] for row in csv.DictReader(table.splitlines())] for table in tables]
     assert steps[0] == steps[1] == ["3", "3", "7", "7"]
+
+
+@pytest.mark.parametrize(
+    "callback",
+    [
+        ["StochasticWeightAveraging", "--trainer.callbacks.swa_lrs=0.01", "--trainer.max_epochs=5"],
+        ["GradientAccumulationScheduler", "--trainer.callbacks.scheduling={0: 2, 1: 1}"],
+    ],
+)
+def test_callbacks_that_change_the_steps_of_a_training_do_so_from_features_too(frozen, capsys, callback):
+    words = [*frozen, f"--trainer.callbacks+={callback[0]}", *callback[1:]]
+    fit(words, capsys)
+    fit([*words, "--features", "off"], capsys)
+    assert largest_difference(weights("run/v1"), weights("run/v2")) < 1e-4
+
+
+def test_checkpoints_that_count_steps_are_all_written(frozen, capsys):
+    every = ["--trainer.callbacks.every_n_train_steps=3", "--trainer.callbacks.save_top_k=-1"]
+    fit([*frozen, "--trainer.callbacks+=ModelCheckpoint", "--trainer.callbacks.dirpath=steps", *every], capsys)
+    assert sorted(path.name for path in Path("steps").iterdir()) == ["epoch=0-step=3.ckpt", "epoch=1-step=6.ckpt"]
+
+
+@pytest.mark.parametrize("limit", ["0.5", "1"])
+def test_a_part_of_the_validation_is_the_same_part_of_features(frozen, capsys, limit):
+    fit([*frozen, "--trainer.limit_val_batches", limit], capsys)
+    fit([*frozen, "--trainer.limit_val_batches", limit, "--features", "off"], capsys)
+    assert metrics("run/v1")["val/loss"] == pytest.approx(metrics("run/v2")["val/loss"], rel=1e-4)
+
+
+def test_a_callback_that_lets_the_backbone_learn_later_needs_images(frozen, capsys):
+    later = ["--trainer.callbacks+=BackboneFinetuning", "--trainer.callbacks.unfreeze_backbone_at_epoch=5"]
+    assert "not kept, since BackboneFinetuning lets the backbone learn" in fit([*frozen, *later], capsys)
+
+
+def test_a_scheduler_that_watches_the_validation_counts_epochs(frozen, capsys):
+    plateau = ["--model.lr_scheduler", "{class_path: ReduceLROnPlateau, init_args: {mode: max}}"]
+    said = fit([*frozen, *plateau, "--model.lr_scheduler_interval", "step"], capsys, code=2)
+    assert "model.lr_scheduler_interval: epoch" in said
 
 
 def test_a_resumed_training_needs_no_images_for_what_is_kept(frozen, capsys):

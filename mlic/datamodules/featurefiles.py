@@ -11,7 +11,7 @@ from mlic.datamodules.annotations.imagefiles import without_images
 from mlic.datamodules.base import MultiLabelDataModule
 from mlic.datamodules.classes import ClassChanges, check_keys
 from mlic.datamodules.featurearrays import FeatureArray, check_finite, find_rows, open_features, rows_by_name
-from mlic.datamodules.features import FeatureLoader, Kept, evaluation_loader, training_loader
+from mlic.datamodules.features import FeatureLoader, Kept, evaluation_loader, is_whole, training_loader
 from mlic.datamodules.readers.base import LabelReader
 from mlic.datamodules.sampling import check_batches, epoch_sampler, run_seed
 from mlic.datamodules.sides import Sides, Source
@@ -168,11 +168,15 @@ class FeatureFileDataModule(MultiLabelDataModule):
 
     def val_dataloader(self) -> FeatureLoader | list[FeatureLoader]:
         """Returns the validation samples in order, or no loader where there is no validation data."""
-        return evaluation_loader(self.kept("val"), *self._place()) if self.validates else []
+        limit = None if self.trainer is None else self.trainer.limit_val_batches
+        return self._evaluation("val", limit) if self.validates else []
 
     def test_dataloader(self) -> FeatureLoader:
         """Returns the test samples in order."""
-        return evaluation_loader(self.kept("test"), *self._place())
+        return self._evaluation("test", None if self.trainer is None else self.trainer.limit_test_batches)
+
+    def _evaluation(self, side: Side, limit: int | float | None) -> FeatureLoader:
+        return evaluation_loader(self.kept(side), *self._place(), None if is_whole(limit) else self.batch_size)
 
     def _file(self, side: Side) -> Path:
         """Returns the file that has the features of a side.

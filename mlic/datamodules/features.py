@@ -21,6 +21,7 @@ __all__ = [
     "Kept",
     "OfFeatures",
     "evaluation_loader",
+    "is_whole",
     "training_loader",
 ]
 
@@ -94,7 +95,9 @@ class FeatureLoader:
         self.sampler = sampler  # Lightning finds it here and tells it the epoch
         self.steps = steps
         self.drop_last = drop_last
-        self._mine = np.arange(rank, len(kept.rows), world)
+        # As many for each process, as DistributedSampler has it; metrics take each sample once.
+        count = len(kept.rows)
+        self._mine = np.arange(rank, -(-count // world) * world, world) % max(count, 1)
 
     def __len__(self) -> int:
         return -(-self._length // (self.batch_size * self.steps))
@@ -131,16 +134,27 @@ def training_loader(kept: Kept, sampler: EpochSampler, batch_size: int, steps: i
     return FeatureLoader(kept, batch_size, sampler, steps, drop_last=one_left)
 
 
-def evaluation_loader(kept: Kept, world: int, rank: int) -> FeatureLoader:
-    """Returns the samples in order, as many at a time as fit well into memory.
+def evaluation_loader(kept: Kept, world: int, rank: int, batch_size: int | None = None) -> FeatureLoader:
+    """Returns the samples in order.
 
     Args:
         kept: the samples.
         world: number of processes that share the samples out.
         rank: of this process.
+        batch_size: samples that come at a time; None: as many as fit well into memory with their labels and logits.
     """
-    row_bytes = 4 * int(np.prod(kept.views[0].shape[1:]))
-    return FeatureLoader(kept, max(1, _EVALUATED_BYTES // row_bytes), world=world, rank=rank)
+    row_bytes = 4 * (int(np.prod(kept.views[0].shape[1:])) + len(kept.table.classes))
+    return FeatureLoader(kept, batch_size or max(1, _EVALUATED_BYTES // row_bytes), world=world, rank=rank)
+
+
+def is_whole(limit: int | float | None) -> bool:
+    """Says whether a limit of the Trainer on the batches of an epoch leaves all; the whole number 1 is one batch.
+
+    Example:
+        >>> is_whole(1.0), is_whole(1), is_whole(None)
+        (True, False, True)
+    """
+    return limit is None or (isinstance(limit, float) and limit == 1.0)
 
 
 @runtime_checkable
@@ -209,7 +223,10 @@ class FeatureData(MultiLabelDataModule):
 
     def val_dataloader(self) -> FeatureLoader | list[FeatureLoader]:
         """Returns the validation samples in order, or no loader where there is no validation data."""
-        return evaluation_loader(self.sides["val"], *self._place()) if self.validates else []
+        if not self.validates:
+            return []
+        limited = self.trainer is not None and not is_whole(self.trainer.limit_val_batches)
+        return evaluation_loader(self.sides["val"], *self._place(), self.batch_size if limited else None)
 
     def teardown(self, stage: str) -> None:
         """Tells which images were skipped."""
