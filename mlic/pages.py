@@ -165,6 +165,48 @@ twice: the next head, loss or learning rate is trained in seconds. `mlic fit` do
   --json, --debug                the result for machines; a traceback where there is an error
 """
 
+_SEARCH = """\
+usage: mlic search --config FILE --space FILE [--trials N] [--output FILE] [OPTIONS OF mlic fit]
+
+Tries heads, losses, optimizer settings and regularisation on the kept features of a frozen backbone, ranks them by
+validation mAP, and writes the best configuration: `mlic fit --config best.yaml` trains it. Test data are not looked at.
+Needs Optuna: pip install "mlic[search]"
+
+  mlic search --config configs/linear_probe.yaml --space configs/search.yaml --data.train photos/train.csv
+
+  --space FILE                   what there is to choose from
+  --trials N                     how many are tried, the configuration as it is among them; by default 100
+  --output FILE                  the best configuration; the trials, one a line, are beside it in FILE.trials.jsonl.
+                                 By default both are in a folder of their own, runs/NAME-search/v1
+  --seed_everything N            another seed makes other choices
+  (all other options are those of `mlic fit`)
+
+A space is YAML, a place of the configuration with a list of choices or a range of numbers on each line:
+
+  model.head: [linear, {class_path: mlp, init_args: {hidden: [128, 512], dropout: {low: 0.0, high: 0.5}}}]
+  model.loss: [bce, asymmetric, two_way]
+  model.loss.gamma_neg: {low: 0.0, high: 6.0}          concerns the choices that take it
+  model.optimizer.lr: {low: 1.0e-4, high: 1.0e-1, log: true}
+  trainer.max_epochs: [10, 20, 40]
+
+Places: model.head, model.loss, model.optimizer, model.lr_scheduler (null: none) and their arguments,
+model.head_lr_multiplier, data.batch_size, trainer.max_epochs, trainer.gradient_clip_val. A list inside init_args holds
+choices; a list that is one choice stands in another list. Below `model` stand alternatives, parts that go together:
+
+  model:
+    - {head: linear, loss: bce, optimizer: exact}      one trial, which is a whole path of penalties
+    - {head: [linear, mlp], loss: [asymmetric, two_way], optimizer: AdamW}
+
+Points are chosen by what those before them gave (TPE). A trial whose mAP is below the median of the others after as
+many epochs is left. A trial that fails is a line of the table, and Ctrl-C ends the search with what was found.
+
+The spread is the standard deviation of mAP over bootstrap resamples of the validation samples; `clearly` says whether a
+trial is behind the best in 95 % of them. It is the spread of the samples, not that of seeds, and the best of many is
+better on these samples than on others: `mlic test` tells how good it is.
+
+  --json, --debug                the result for machines; a traceback where there is an error
+"""
+
 PAGES = {
     "data": _DATA,
     "demo": _DEMO,
@@ -173,4 +215,5 @@ PAGES = {
     "test": _EVALUATE.format(verb="test", side="test", option="test"),
     "predict": _PREDICT,
     "features": _FEATURES,
+    "search": _SEARCH,
 }

@@ -26,6 +26,7 @@ QUICK = {
     "test": ["--trainer.accelerator", "cpu"],
     "predict": ["--trainer.accelerator", "cpu"],
 }
+QUICK["search"] = [*QUICK["fit"], "--trials", "3"]
 
 
 def quick(words: list[str]) -> list[str]:

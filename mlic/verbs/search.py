@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -90,55 +91,47 @@ def _writer(stream: Any) -> Callable[[Trial], None]:
 
 def _finish(study: Study, labels: Any, best: Path, rows: Path, as_json: bool) -> None:
     shown = study.best()
-    found = standings([trial.mean_ap or 0.0 for trial in shown], [_known(trial) for trial in shown], labels)
+    logits = [trial.logits for trial in shown if trial.logits is not None]
+    found = standings([trial.mean_ap or 0.0 for trial in shown], logits, labels)
     winner = shown[0]
-    said = (
-        f"# The best of {len(study.trials)} trials of mlic search: val/mAP {winner.mean_ap:.4f}, {in_words(winner)}.\n"
-    )
+    said = f"# Trial {winner.number} of a search: val/mAP {winner.mean_ap:.4f}, {in_words(winner)}\n"
     best.write_text(said + yaml.safe_dump(winner.config, sort_keys=False, allow_unicode=True), encoding="utf-8")
     if as_json:
-        ranking = [{**trial.row(), **standing._asdict()} for trial, standing in zip(shown, found, strict=True)]
+        ranking = [{**trial.row(), **_plain(standing)} for trial, standing in zip(shown, found, strict=True)]
         result = {"best": str(best), "trials": str(rows), "val/mAP": winner.mean_ap, "ranking": ranking}
         sys.stdout.write(json.dumps(result) + "\n")
-    else:
-        sys.stdout.write(_report(study.trials, shown, found, best, rows))
-
-
-def _report(trials: Sequence[Trial], shown: Sequence[Trial], found: Sequence[Standing], best: Path, rows: Path) -> str:
-    same = constant(trials)
-    cells: list[list[str | int | float | None]] = [
-        [
-            trial.number,
-            trial.mean_ap,
-            standing.spread,
-            standing.behind,
-            standing.behind_spread,
-            "yes" if standing.clearly else "no",
-            in_words(trial, same),
-        ]
-        for trial, standing in zip(shown, found, strict=True)
-    ]
-    cells[0][3:6] = [None, None, ""]
-    table = text_table(["trial", "val/mAP", "spread", "behind", "spread", "clearly", "choices"], cells)
-    states = [trial.state for trial in trials]
-    counts = (
-        f"{len(trials)} trials, {states.count('pruned')} of them left early, {states.count('failed')} failed: {rows}"
-    )
-    equal = [f"{trial.number}" for trial, standing in zip(shown[1:], found[1:], strict=True) if not standing.clearly]
-    verdict = (
-        f"trial {shown[0].number} is not clearly better than {', '.join(equal)}: on resamples of the validation "
-        "samples they change places; take the simplest"
-        if equal
-        else f"trial {shown[0].number} is clearly better than the others that are shown"
-        if len(shown) > 1
-        else "there is one trial to show"
-    )
-    return (
-        f"{table}\n{counts}\n{verdict}\n"
-        f"best       {best}, val/mAP {shown[0].mean_ap:.4f} (the best of many: other samples will give less)\n"
+        return
+    states = [trial.state for trial in study.trials]
+    left = f"{states.count('pruned')} left early, {states.count('failed')} failed"
+    sys.stdout.write(
+        f"{_table(study.trials, shown, found)}\n"
+        f"{_verdict(shown, found)}\n"
+        f"trials     {len(states)}, {left}: {rows}\n"
+        f"best       val/mAP {winner.mean_ap:.4f}; the best of many is better on these samples than on others\n"
         f"next       mlic fit --config {best}\n"
     )
 
 
-def _known(trial: Trial) -> Any:
-    return trial.logits
+def _plain(standing: Standing) -> dict[str, Any]:
+    figures = standing._asdict()
+    return {name: None if isinstance(value, float) and math.isnan(value) else value for name, value in figures.items()}
+
+
+def _table(trials: Sequence[Trial], shown: Sequence[Trial], found: Sequence[Standing]) -> str:
+    same = constant(trials)
+    cells: list[list[str | int | float | None]] = []
+    for trial, standing in zip(shown, found, strict=True):
+        compared = [standing.behind, standing.behind_spread, "yes" if standing.clearly else "no"]
+        words = in_words(trial, same)
+        cells.append([trial.number, trial.mean_ap, standing.spread, *(compared if cells else [None, None, ""]), words])
+    return text_table(["trial", "val/mAP", "spread", "behind", "spread of it", "clearly", "choices"], cells)
+
+
+def _verdict(shown: Sequence[Trial], found: Sequence[Standing]) -> str:
+    if len(shown) == 1:
+        return "no other trial to compare with"
+    winner = f"trial {shown[0].number}"
+    equal = [str(trial.number) for trial, standing in zip(shown[1:], found[1:], strict=True) if not standing.clearly]
+    if not equal:
+        return f"{winner} is clearly better than the others that are shown"
+    return f"{winner} is not clearly better than {', '.join(equal)}: on other samples they may change places"
