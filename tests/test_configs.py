@@ -102,7 +102,7 @@ def test_retrain_validates_after_its_last_step_in_the_middle_of_an_epoch(colours
     assert trainer["max_steps"] % trainer["val_check_interval"] == 0
     monkeypatch.chdir(tmp_path)
     steps = ["--trainer.max_epochs", "-1", "--trainer.max_steps", "6", "--trainer.val_check_interval", "3"]
-    assert main(["fit", "--config", str(config), *TINY, *data_words(config, colours, tmp_path), *steps]) == 0
+    assert main(["fit", "--config", str(config), *TINY, *data_words(config, colours, tmp_path, tmp_path), *steps]) == 0
     with Path("runs/retrain/v1/metrics.csv").open(newline="") as stream:
         validated = [int(row["step"]) for row in csv.DictReader(stream) if row["val/mAP"]]
     assert validated == [2, 5]  # steps are counted from 0
