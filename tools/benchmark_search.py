@@ -6,19 +6,28 @@ python tools/benchmark_search.py [--train 2400] [--val 600] [--features 1280] [-
 First the search: wall and processor time of all trials, how many were left early, and what it found beside the
 configuration as it is. Then some of its trials, those nearest to the median time, run in turn by `HeadTraining`, as a
 search does, and by a Trainer made for each, as `mlic fit` does but for the run's folder; of the rounds, the shortest is
-shown. Parsing the words of `mlic fit` is measured alone.
+shown.
 
-Features are rectified correlated normals and labels depend on them. Threads are what mlic chooses. The table is
-Markdown.
+Features are rectified correlated normals and labels depend on them. A process of the search has one thread of torch, the
+Trainer what mlic chooses. The table is Markdown.
 """
 
+# ruff: noqa: E402
+
+from mlic.allocator import keep_blocks
+from mlic.threads import settle_threads
+
+settle_threads()  # before torch is imported
+keep_blocks()
+
 import argparse
+import contextlib
 import copy
 import logging
 import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +36,6 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import Dataset
 
-from mlic.allocator import keep_blocks
 from mlic.classifier import MultiLabelClassifier
 from mlic.datamodules.base import MultiLabelDataModule
 from mlic.datamodules.features import FeatureData, Kept
@@ -40,7 +48,6 @@ from mlic.progress import quietly
 from mlic.search.heads import HeadTraining
 from mlic.search.space import Space
 from mlic.search.study import Study, in_words
-from mlic.threads import settle_threads
 
 ADAMW = {"class_path": "torch.optim.AdamW", "init_args": {"lr": 3e-3, "weight_decay": 0.01}}
 BASE: dict[str, Any] = {
@@ -118,6 +125,17 @@ def measured(run: Callable[[], Any]) -> tuple[float, float]:
     wall, processor = time.perf_counter(), sum(os.times()[:4])
     run()
     return time.perf_counter() - wall, sum(os.times()[:4]) - processor
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Takes one thread of torch, as each process of a search does."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def by_trainer(kept: dict[str, Kept], config: dict[str, Any], num_features: int) -> float:
@@ -204,7 +222,8 @@ def main() -> None:
             def through(config: dict[str, Any] = config, found: dict[str, float] = found) -> None:
                 found["trainer"] = by_trainer(kept, config, options.features)
 
-            times["search"].append(measured(search))
+            with one_thread():
+                times["search"].append(measured(search))
             times["trainer"].append(measured(through))
         ours, theirs = (min(times[name], key=lambda pair: pair[1]) for name in ("search", "trainer"))
         print(
@@ -214,6 +233,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    settle_threads()
-    keep_blocks()
     main()

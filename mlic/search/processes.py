@@ -21,7 +21,7 @@ def in_processes(jobs: Sequence[Callable[[], Result]], processes: int) -> Iterat
 
     Args:
         jobs: what they return is pickled.
-        processes: with 1 everything is done here. It takes a system that forks.
+        processes: at most so many; with 1 everything is done here. It takes a system that forks.
 
     Yields:
         The place and the result; an error if the process that had the job has died.
@@ -34,7 +34,7 @@ def in_processes(jobs: Sequence[Callable[[], Result]], processes: int) -> Iterat
     left = set(range(len(jobs)))
     readers: dict[Any, Any] = {}
     try:
-        for _ in range(processes):
+        for _ in range(min(processes, len(jobs))):
             reader, writer = context.Pipe(duplex=False)
             process = context.Process(target=_work, args=(jobs, turn, writer), daemon=True)
             process.start()

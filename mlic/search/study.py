@@ -197,7 +197,7 @@ class Study:
         ended: dict[int, Trial] = {}
         try:
             run = [partial(self._run, point.trial) for point in points]
-            for number, trial in in_processes(run, min(self._processes, len(points))):
+            for number, trial in in_processes(run, self._processes):
                 ended[number] = trial if isinstance(trial, Trial) else _lost(points[number].trial, trial)
         finally:
             for number in sorted(ended):
