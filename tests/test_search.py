@@ -231,9 +231,10 @@ def test_the_poor_are_left_early_and_failures_are_rows(tmp_path):
         assert (trial.state == "failed") == (trial.said["model.optimizer.lr"] > 0.9)
         assert (trial.error == "UsageError: too much") == (trial.state == "failed")
     best = study.best()
-    assert len(best) == 10
+    assert len(best) == 11
+    assert best[10] is study.trials[0]
     assert best[0].mean_ap == max(trial.mean_ap or 0 for trial in study.trials) > 0.17
-    assert sum(trial.logits is not None for trial in study.trials) == 10
+    assert sum(trial.logits is not None for trial in study.trials) == 11
 
 
 def test_a_search_ends_when_there_is_nothing_else_to_try(tmp_path):

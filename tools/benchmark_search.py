@@ -8,8 +8,8 @@ configuration as it is. Then some of its trials, those nearest to the median tim
 search does, and by a Trainer made for each, as `mlic fit` does but for the run's folder; of the rounds, the shortest is
 shown.
 
-Features are rectified correlated normals and labels depend on them. A process of the search has one thread of torch, the
-Trainer what mlic chooses. The table is Markdown.
+Features are rectified correlated normals and labels depend on them. A process of the search has one thread of torch,
+the Trainer what mlic chooses. The table is Markdown.
 """
 
 # ruff: noqa: E402

@@ -49,7 +49,7 @@ class Trial:
         is_path: whether what is called epochs are the penalties of an exact solution.
         seconds: how long it took.
         error: why it failed.
-        logits: of the best epoch; None unless it is one of the best.
+        logits: of the best epoch; None unless it is one of the best, or the configuration as it is.
     """
 
     number: int
@@ -170,8 +170,9 @@ class Study:
         )
 
     def best(self) -> list[Trial]:
-        """Returns the best few, of which the logits are known."""
-        return [trial for trial in self.ranked()[:_SHOWN] if trial.logits is not None]
+        """Returns the best few, and the configuration as it is; of these the logits are known."""
+        ranked = self.ranked()
+        return ranked[:_SHOWN] + [trial for trial in ranked[_SHOWN:] if trial.number == 0]
 
     def _points(self, count: int) -> list["_Point"]:
         """Chooses points that were not tried before; fewer where no others are found."""
@@ -240,7 +241,8 @@ class Study:
             # A failure counts as the worst there is, so that the sampler keeps away from it.
             self._study.tell(asked, trial.mean_ap or 0.0)
         for other in self.ranked()[_SHOWN:]:
-            other.logits = None
+            if other.number:
+                other.logits = None
         self._note(trial)
         if trial.mean_ap is not None and (not before or trial.mean_ap > (before[0].mean_ap or 0.0)):
             log.info("trial %d: val/mAP %.4f, %s", trial.number, trial.mean_ap, in_words(trial))
