@@ -43,6 +43,7 @@ log = logging.getLogger(__name__)
 Verb = Literal["fit", "extract", "validate", "test"]
 
 _LEARNING = ("fit", "extract")
+_OF_FEATURES = ("features", "feature_views", "feature_dtype")
 _WORDS = {"extract": "features extract"}
 
 _IMAGE = "mlic.datamodules.image.ImageDataModule"
@@ -141,6 +142,8 @@ class TrainingCLI(LightningCLI):
         # A default part counts only where nobody names another: its arguments are not defaults of the other's.
         if "class_path" not in said.setdefault("data", {}):
             said["data"] = merge({"class_path": _IMAGE}, said["data"])
+        if self.verb not in _LEARNING:
+            said = {key: value for key, value in said.items() if key not in _OF_FEATURES}  # of a run's config.yaml
         if said.get("features") is False:  # YAML's reading of `off`
             said["features"] = "off"
         model = said.setdefault("model", {})

@@ -109,8 +109,10 @@ def test_optimizers_and_schedulers_go_by_their_names():
         "optimizer": {"class_path": "torch.optim.SGD"},
         "lr_scheduler": {"class_path": "torch.optim.lr_scheduler.ReduceLROnPlateau"},
     }
-    with pytest.raises(UsageError, match=r"'adamw', which is not in torch\.optim; did you mean 'AdamW'"):
-        settle(["--model.optimizer", "adamw"])
+    assert settle(["--model.optimizer", "adamw"])[0]["model"]["optimizer"]["class_path"] == "torch.optim.AdamW"
+    assert settle(["--model.optimizer", "exact"])[0]["model"]["optimizer"]["class_path"] == "mlic.exact.Exact"
+    with pytest.raises(UsageError, match=r"'AdamWW', which is not in mlic\.exact, torch\.optim; did you mean 'AdamW'"):
+        settle(["--model.optimizer", "AdamWW"])
 
 
 EMA = "mlic.averaging.WeightEMA"
