@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import pytorch_lightning as pl
 import torch
@@ -11,7 +11,10 @@ from torch import Tensor
 
 from mlic.labels.counts import ClassCounts
 
-__all__ = ["Batch", "FeatureBatch", "MultiLabelDataModule"]
+__all__ = ["Batch", "FeatureBatch", "MultiLabelDataModule", "Side"]
+
+Side = Literal["train", "val", "test"]
+"""The samples that are learnt from, those that choose, and those that judge."""
 
 
 class Batch(NamedTuple):

@@ -8,9 +8,8 @@ import pytorch_lightning as pl
 import torch
 from jaxtyping import Float, Int64
 
-from mlic.datamodules.base import FeatureBatch, MultiLabelDataModule
+from mlic.datamodules.base import FeatureBatch, MultiLabelDataModule, Side
 from mlic.datamodules.sampling import EpochSampler
-from mlic.datamodules.sidetables import Side
 from mlic.labels import LabelTable
 from mlic.labels.counts import ClassCounts
 

@@ -4,11 +4,11 @@ import logging
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Int64
 
+from mlic.datamodules.base import Side
 from mlic.datamodules.checks import (
     check_positives,
     check_samples,
@@ -31,8 +31,6 @@ from mlic.labels.unknown import Unknown, check_unknown, resolved
 __all__ = ["Side", "SideTables"]
 
 log = logging.getLogger(__name__)
-
-Side = Literal["train", "val", "test"]
 
 
 class SideTables:
