@@ -1,7 +1,9 @@
-"""`ImageDigests`: what tells images apart by their content, remembered by path, size and time."""
+"""`ImageDigests`: what tells images apart by their content, remembered by path, size and time; and digests of code."""
 
+import ast
 import contextlib
 import hashlib
+import inspect
 import logging
 import os
 import sqlite3
@@ -10,11 +12,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 from jaxtyping import UInt8
 
-__all__ = ["DIGEST_BYTES", "ImageDigests"]
+__all__ = ["DIGEST_BYTES", "ImageDigests", "code_digest", "digest_of"]
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +34,8 @@ _KEEP = "INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?)"
 class ImageDigests:
     """The first 16 bytes of each file's SHA-256.
 
-    A file is read when it is seen for the first time, and when its size or the time of its last change is another; what
+    A file is read when it is seen for the first time, and when its size or the time of its last change is another (the
+    later of what programs may set and what the file system notes, so that restored files are seen to be others); what
     was found is kept in a data base, which several processes may use at once. Where there can be none, everything works
     as well, and every file is read each time.
 
@@ -62,7 +66,7 @@ class ImageDigests:
     def _block(self, paths: list[Path], memory: sqlite3.Connection, readers: ThreadPoolExecutor) -> list[bytes]:
         states = [_state(path) for path in paths]
         names = [os.fsencode(os.path.abspath(path)) for path in paths]  # noqa: PTH100 - resolves no links, at once
-        known = [memory.execute(_FIND, (name,)).fetchone() for name in names]
+        known = _remembered(memory, names)
         stale = {i: state for i, state in enumerate(states) if state and (known[i] is None or known[i][:2] != state)}
         fresh = dict(zip(stale, readers.map(_digest, (paths[i] for i in stale)), strict=True))
         settled = time.time_ns() - int(_SETTLED * 1e9)
@@ -92,13 +96,56 @@ class ImageDigests:
             yield memory
 
 
+def digest_of(data: bytes) -> bytes:
+    """Returns what tells an image apart, from what is in its file.
+
+    Example:
+        >>> digest_of(b"abc").hex()
+        'ba7816bf8f01cfea414140de5dae2223'
+    """
+    return hashlib.sha256(data).digest()[:DIGEST_BYTES]
+
+
+def code_digest(modules: Iterable[ModuleType]) -> str:
+    """Returns what changes with the code of modules, though not with their comments and docstrings.
+
+    Args:
+        modules: in any order. One whose source is not to be had, such as a session's, counts by its name alone.
+    """
+    digest = hashlib.sha256()
+    for module in sorted(set(modules), key=lambda module: module.__name__):
+        digest.update(module.__name__.encode())
+        with contextlib.suppress(OSError, TypeError, SyntaxError):
+            digest.update(_code(inspect.getsource(module)).encode())
+    return digest.hexdigest()[:32]
+
+
+def _code(source: str) -> str:
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(
+            node, clean=False
+        ):
+            del node.body[0]
+    return ast.dump(tree)
+
+
+def _remembered(memory: sqlite3.Connection, names: Sequence[bytes]) -> list[tuple[int, int, bytes] | None]:
+    """Looks files up; a data base that is damaged, or locked for long, knows none of them."""
+    try:
+        return [memory.execute(_FIND, (name,)).fetchone() for name in names]
+    except sqlite3.Error as error:
+        log.warning("digests of images cannot be looked up, and files are read again (%s)", error)
+        return [None] * len(names)
+
+
 def _state(path: Path) -> tuple[int, int] | None:
     """Returns what changes with a file: its size and the time of its last change; None if there is no such file."""
     try:
         found = path.stat()
     except OSError:
         return None
-    return found.st_size, found.st_mtime_ns
+    return found.st_size, max(found.st_mtime_ns, found.st_ctime_ns)
 
 
 def _digest(path: Path) -> bytes:
