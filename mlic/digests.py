@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
@@ -130,8 +131,11 @@ def _code(source: str) -> str:
     return ast.dump(tree)
 
 
-def _remembered(memory: sqlite3.Connection, names: Sequence[bytes]) -> list[tuple[int, int, bytes] | None]:
-    """Looks files up; a data base that is damaged, or locked for long, knows none of them."""
+def _remembered(memory: sqlite3.Connection, names: Sequence[bytes]) -> list[Any]:
+    """Returns size, time and digest of each file, None for one that is not known.
+
+    A data base that is damaged, or locked for long, knows none.
+    """
     try:
         return [memory.execute(_FIND, (name,)).fetchone() for name in names]
     except sqlite3.Error as error:

@@ -1,5 +1,6 @@
 """`FeatureStore`: what a frozen backbone made of each image, on disk, so that no image is run through it twice."""
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -53,6 +54,11 @@ class _Segment:
         records = np.frombuffer(data, _RECORD, count=min(len(data) // _RECORD.itemsize, whole))
         return cls(rows, records)
 
+    def holds(self, count: int, row_bytes: int) -> bool:
+        """Says whether there are so many rows, and nothing else in the files."""
+        sizes = self.rows.stat().st_size, self.rows.with_suffix(".keys").stat().st_size
+        return sizes == (count * row_bytes, count * _RECORD.itemsize)
+
 
 class FeatureStore:
     """Rows of numbers by the content of an image. All rows of a store come from one backbone and one preprocessing.
@@ -102,18 +108,16 @@ class FeatureStore:
         folder = root / f"{name}-{_fingerprint(description)}"
         path = folder / _SPACE
         try:
-            if not path.exists():
+            if not cls._is_described(folder):
                 said = {**description, "shape": list(shape())}
                 folder.mkdir(parents=True, exist_ok=True)
                 fresh = folder / f".{uuid.uuid4().hex}"
                 fresh.write_text(json.dumps(said, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
                 fresh.replace(path)
-            path.touch()  # when a store was last used
         except OSError as error:
-            raise StoreError(
-                f"{folder}: features cannot be kept there ({error.strerror}); give another folder with "
-                "--features PATH, or --features off"
-            ) from error
+            raise _unwritable(folder, error) from error
+        with contextlib.suppress(OSError):  # one that may only be read serves all the same
+            path.touch()  # when a store was last used
         return cls.opened(folder)
 
     @classmethod
@@ -138,7 +142,17 @@ class FeatureStore:
             said = json.loads(path.read_text(encoding="utf-8"))
             return {**said, "shape": tuple(int(size) for size in said["shape"]), "dtype": str(said["dtype"])}
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UsageError(f"{path}: not the description of a feature store ({type(error).__name__})") from error
+            raise UsageError(
+                f"{path}: not the description of a feature store ({type(error).__name__}); remove the folder"
+            ) from error
+
+    @classmethod
+    def _is_described(cls, folder: Path) -> bool:
+        try:
+            cls.description_in(folder)
+        except UsageError:  # there is none yet, or what a power failure left of it
+            return False
+        return True
 
     @staticmethod
     def folders(root: Path) -> list[Path]:
@@ -147,8 +161,18 @@ class FeatureStore:
 
     @staticmethod
     def default_root() -> Path:
-        """Returns where stores are kept unless another folder is named: below the user's folder of caches."""
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mlic" / "features"
+        """Returns where stores are kept unless another folder is named: below the user's folder of caches.
+
+        Raises:
+            StoreError: if nobody knows where that is.
+        """
+        try:
+            return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mlic" / "features"
+        except RuntimeError as error:  # a container's user without a name and a home
+            raise StoreError(
+                "there is no folder of caches, since neither XDG_CACHE_HOME nor HOME is set; set one of them, or give "
+                "a folder with --features PATH"
+            ) from error
 
     @property
     def row_bytes(self) -> int:
@@ -206,7 +230,7 @@ class FeatureStore:
     def compact(self, keep: Bool[np.ndarray, " images"] | None = None) -> int:
         """Writes the rows anew into one segment, without repeats, damaged and torn ones; returns the bytes set free.
 
-        Not while somebody else uses the store.
+        Where there are none, and one segment only, nothing is written. Not while somebody else uses the store.
 
         Args:
             keep: which images to keep, in the order of `keys`; None for all.
@@ -214,6 +238,8 @@ class FeatureStore:
         before, index = self.nbytes, self._index
         whole = self._agree(np.arange(len(index.keys)))
         kept = np.flatnonzero(whole if keep is None else whole & keep)
+        if len(index.segments) == 1 and index.segments[0].holds(len(kept), self.row_bytes):
+            return 0
         old = [segment.rows for segment in index.segments]
         with self.writer() as writer:
             for block in self._blocks(kept):
@@ -242,7 +268,11 @@ class FeatureStore:
 
     def _strike(self, at: Int64[np.ndarray, " rows"]) -> None:
         """Forgets rows that are damaged, for as long as this store is open; those made anew take their place."""
-        log.warning("%s: %d rows are damaged and are made anew", self.folder, len(at))
+        log.warning(
+            "%s: %d rows are damaged; they are made anew where no other is whole (`mlic features prune` removes them)",
+            self.folder,
+            len(at),
+        )
         for segment, rows in self._index.places(at):
             struck = self._damaged.setdefault(segment.rows, np.zeros(0, np.bool_))
             whole = np.zeros(max(len(segment.records), len(struck)), np.bool_)
@@ -312,11 +342,19 @@ class SegmentWriter:
         self._store = store
 
     def __enter__(self) -> "SegmentWriter":
+        """Makes the files.
+
+        Raises:
+            StoreError: if the folder cannot be written.
+        """
         folder = self._store.folder
-        folder.mkdir(parents=True, exist_ok=True)
         stem = folder / f"{os.getpid()}-{uuid.uuid4().hex[:12]}"
-        self._rows = stem.with_suffix(".rows").open("xb", buffering=0)
-        self._keys = stem.with_suffix(".keys").open("xb", buffering=0)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._rows = stem.with_suffix(".rows").open("xb", buffering=0)
+            self._keys = stem.with_suffix(".keys").open("xb", buffering=0)
+        except OSError as error:
+            raise _unwritable(folder, error) from error
         return self
 
     def add(self, keys: Keys, features: Float[np.ndarray, "images ..."]) -> None:
@@ -417,6 +455,13 @@ def _check_sums(keys: Keys, rows: np.ndarray) -> np.ndarray:
     flat = np.ascontiguousarray(rows).reshape(len(keys), -1).view(np.uint8)
     sums = (zlib.crc32(row.data, zlib.crc32(key.data)) for key, row in zip(keys, flat, strict=True))
     return np.fromiter(sums, np.uint32, len(keys))
+
+
+def _unwritable(folder: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"{folder}: features cannot be kept there ({error.strerror}); give another folder with --features PATH, or "
+        "--features off"
+    )
 
 
 def _fingerprint(description: Mapping[str, Any]) -> str:

@@ -219,6 +219,40 @@ def test_a_damaged_description_is_told(tmp_path):
         FeatureStore.opened(store.folder)
 
 
+def test_a_damaged_description_is_written_anew_where_it_is_known(tmp_path):
+    store = FeatureStore.described(tmp_path, "net", {"dtype": "float32"}, lambda: (3,))
+    put(store, 1)
+    (store.folder / "space.json").write_text("")
+    again = FeatureStore.described(tmp_path, "net", {"dtype": "float32"}, lambda: (3,))
+    assert again.missing(keys_of(1)).tolist() == []
+
+
+def test_a_store_that_may_only_be_read_serves(tmp_path, monkeypatch):
+    store = FeatureStore.described(tmp_path, "net", {"dtype": "float32"}, lambda: (3,))
+    put(store, 1)
+
+    def refuse(*args, **kwargs):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("pathlib.Path.touch", refuse)
+    monkeypatch.setattr("pathlib.Path.mkdir", refuse)
+    monkeypatch.setattr("pathlib.Path.write_text", refuse)
+    again = FeatureStore.described(tmp_path, "net", {"dtype": "float32"}, lambda: (3,))
+    assert np.array_equal(again.features(keys_of(1))[:], rows_of(1))
+    with pytest.raises(StoreError, match="Read-only file system"), again.writer():
+        pass
+
+
+def test_without_a_home_it_is_said_what_to_set(monkeypatch):
+    def nobody():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr("pathlib.Path.home", nobody)
+    with pytest.raises(StoreError, match="neither XDG_CACHE_HOME nor HOME is set"):
+        FeatureStore.default_root()
+
+
 def test_a_folder_that_cannot_be_written_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(StoreError, match="features cannot be kept there"):
@@ -234,6 +268,15 @@ def test_compacting_keeps_each_whole_row_once(store):
     assert len(files(store, ".rows")) == len(files(store, ".keys")) == 1
     assert len(store) == 3
     assert np.array_equal(store.features(keys_of(1, 2, 3))[:], rows_of(1, 2, 3))
+
+
+def test_compacting_what_is_compact_writes_nothing(store):
+    put(store, 1, 2)
+    before = [path.stat().st_ino for path in sorted(store.folder.iterdir())]
+    assert store.compact() == 0
+    assert [path.stat().st_ino for path in sorted(store.folder.iterdir())] == before
+    assert store.compact(np.array([True, False])) == 32
+    assert len(store) == 1
 
 
 def test_a_store_says_how_large_it_is(store):
