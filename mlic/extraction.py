@@ -2,9 +2,10 @@
 
 import hashlib
 import logging
+import math
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import pytorch_lightning as pl
@@ -15,12 +16,13 @@ from torch.utils.data import DataLoader, Dataset
 
 from mlic.classifier import MultiLabelClassifier
 from mlic.datamodules.augmentation import Augmentation
-from mlic.datamodules.dataset import ImageDataset
 from mlic.datamodules.loading import default_num_workers
+from mlic.digests import digest_of
 from mlic.engines import Engine, make_engine
 from mlic.errors import ImageError
 from mlic.features import FeatureStore, Keys, SegmentWriter
-from mlic.images import read_image
+from mlic.images import read_image, read_square
+from mlic.labels import LabelTable
 from mlic.lanes import run_lanes
 from mlic.threads import choose_threads
 
@@ -36,25 +38,31 @@ class Pictures(Dataset[tuple[int, UInt8[Tensor, "3 size size"] | None]]):
     """The images that are to be run, each with its place in a list; None for one that cannot be read.
 
     Args:
-        sides: the data sets that the images are in.
+        tables: of the sides that the images are in.
         side_of: in which of them each image is.
         rows: its row there.
+        digests: of its file; another content is refused, since its features would be kept as those of this one.
         keys: under which its features are kept.
+        image_size: side of the squares in pixels.
         augmentation: what is done to each image, as its key alone decides; None leaves it as it is.
     """
 
     def __init__(
         self,
-        sides: Sequence[ImageDataset],
+        tables: Sequence[LabelTable],
         side_of: Int64[np.ndarray, " images"],
         rows: Int64[np.ndarray, " images"],
+        digests: Keys,
         keys: Keys,
+        image_size: int,
         augmentation: Augmentation | None = None,
     ) -> None:
         self.keys = keys
-        self._sides = sides
+        self._tables = tables
         self._side_of = side_of
         self._rows = rows
+        self._digests = digests
+        self._image_size = image_size
         self._augmentation = augmentation
 
     @property
@@ -75,17 +83,21 @@ class Pictures(Dataset[tuple[int, UInt8[Tensor, "3 size size"] | None]]):
         """Returns one image.
 
         Raises:
-            ImageError: if it cannot be read.
+            ImageError: if it cannot be read, or has changed.
         """
-        images, row = self._sides[self._side_of[place]], int(self._rows[place])
+        path = self._tables[self._side_of[place]].path(int(self._rows[place]))
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise ImageError(f"{path}: cannot be read ({error.strerror})") from error
+        if digest_of(data) != self._digests[place].tobytes():
+            raise ImageError(f"{path}: has changed")
         if self._augmentation is None:
-            sample = images[row]
-            image: Tensor | None = sample.image
-            if image is None:
-                raise ImageError(sample.error)
-            return image
+            return read_square(data, self._image_size)
         seed = int.from_bytes(self.keys[place, :4].tobytes(), "big")
-        return self._augmentation.augment(read_image(images.table.path(row)), images.image_size, seed)
+        # Decoded as in a training on images, with detail enough for the smallest window.
+        image = read_image(data, math.ceil(self._image_size / self._augmentation.smallest_share))
+        return self._augmentation.augment(image, self._image_size, seed)
 
 
 def extract(
@@ -118,14 +130,15 @@ def extract(
     module = _Extraction(classifier, pictures, store, engine, lanes)
     if in_lanes:
         places = cast(Dataset[int], range(len(pictures)))
-        loader: DataLoader[int] = DataLoader(places, _LOT, collate_fn=_places)
+        loader: DataLoader[Any] = DataLoader(places, _LOT, collate_fn=_places)
+    else:
+        workers = default_num_workers() if num_workers is None else num_workers
+        pinned = trainer.strategy.root_device.type == "cuda"
+        loader = DataLoader(pictures, batch_size, collate_fn=_stacked, num_workers=workers, pin_memory=pinned)
+    try:
         trainer.predict(module, loader, return_predictions=False)
-        return
-    workers = default_num_workers() if num_workers is None else num_workers
-    batches = DataLoader(
-        pictures, batch_size, collate_fn=_stacked, num_workers=workers, pin_memory=torch.cuda.is_available()
-    )
-    trainer.predict(module, batches, return_predictions=False)
+    finally:
+        module.on_predict_end()
 
 
 def view_keys(keys: Keys, view: int) -> Keys:
@@ -172,9 +185,10 @@ class _Extraction(pl.LightningModule):
         self._started = self._told = time.monotonic()
 
     def on_predict_end(self) -> None:
-        """Closes it."""
-        if self._writer is not None:
-            self._writer.__exit__()
+        """Closes it, if it is open."""
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.__exit__()
 
     def predict_step(self, batch: Int64[Tensor, " places"] | _Seen, batch_idx: int) -> None:
         """Runs some images, and keeps their features."""

@@ -5,6 +5,7 @@ import hashlib
 import importlib.metadata
 import logging
 import shutil
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -12,17 +13,21 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from jaxtyping import Int64
 from pytorch_lightning.callbacks import BaseFinetuning
 from pytorch_lightning.utilities.model_helpers import is_overridden
 
+import mlic.headers
+import mlic.heads.pooling
+import mlic.images
+import mlic.jpeg
 from mlic.classifier import MultiLabelClassifier
 from mlic.datamodules.augmentation import Augmentation
 from mlic.datamodules.base import MultiLabelDataModule
-from mlic.datamodules.dataset import ImageDataset
 from mlic.datamodules.features import FeatureData, Kept, is_whole
 from mlic.datamodules.image import ImageDataModule
-from mlic.digests import ImageDigests
-from mlic.errors import ImageError
+from mlic.digests import ImageDigests, code_digest
+from mlic.errors import ImageError, MlicError
 from mlic.extraction import Pictures, extract, view_keys
 from mlic.features import FeatureDtype, FeatureStore, StoreError
 from mlic.images import read_image
@@ -35,6 +40,8 @@ log = logging.getLogger(__name__)
 
 _STEPS = 200
 _BYTES_AT_ONCE = 2**26
+# Their code decides what features are.
+_MODULES = (mlic.headers, mlic.heads.pooling, mlic.images, mlic.jpeg)
 # What they do to the steps of a training shows in no hook of a batch.
 _STEPWISE = (
     pl.callbacks.BatchSizeFinder,
@@ -52,11 +59,13 @@ class Keeping(NamedTuple):
         root: the folder of stores.
         dtype: how numbers are kept; float16 takes half of the room.
         views: how many augmented views of each training image are kept; 0 keeps the image as it is.
+        share_of_disk: of what is free there, how much may be taken.
     """
 
     root: Path
     dtype: FeatureDtype = "float32"
     views: int = 0
+    share_of_disk: float = 0.5
 
 
 def why_not(model: MultiLabelClassifier, data: MultiLabelDataModule, trainer: pl.Trainer, views: int) -> str:
@@ -99,7 +108,8 @@ def kept_features(
         steps: how many training batches come at a time.
 
     Raises:
-        ImageError: if an image cannot be read, and `data.on_bad_image` is `error`.
+        ImageError: if an image cannot be read, and `data.on_bad_image` is `error`; or if none of train can.
+        MlicError: if an image has changed meanwhile.
         StoreError: if the folder cannot be written, or its disk has not enough room.
     """
     data.image_size = data.image_size or model.backbone.image_size
@@ -116,12 +126,14 @@ def kept_features(
             continue
         trainer = make_trainer()
         store = _store(model, keeping, augmentation, str(trainer.precision))
-        missing = _missing(store, group, model.backbone.image_size, augmentation)
+        missing = _missing(store, group, model.backbone.image_size, augmentation, keeping.share_of_disk)
         if missing is not None:
             extract(model, missing, store, make_trainer, data.batch_size, data.num_workers)
             trainer.strategy.barrier()
             store.refresh()
         kept |= {side: _kept(data, store, side) for side in group}
+    if not len(kept[train].rows):
+        raise ImageError(f"{train.table.source}: none of the {len(train.table)} images of train can be read")
     names: tuple[Literal["train", "val"], ...] = ("train", "val")
     return FeatureData(
         data, dict(zip(names, (kept[side] for side in sides), strict=False)), data.train_sampler, data.batch_size, steps
@@ -129,12 +141,17 @@ def kept_features(
 
 
 class _Side:
-    """The samples of a side, and the keys of each view of each of them."""
+    """The samples of a side, the digests of their images, and the keys of each view of each of them."""
 
     def __init__(self, table: LabelTable, memory: ImageDigests, views: int = 0) -> None:
         self.table = table
-        images = memory.of(table.path(row) for row in range(len(table)))
-        self.keys = [view_keys(images, view) for view in range(views)] if views else [images]
+        self.images = memory.of(table.path(row) for row in range(len(table)))
+        self.keys = [view_keys(self.images, view) for view in range(views)] if views else [self.images]
+
+    @property
+    def known(self) -> Int64[np.ndarray, " samples"]:
+        """The rows whose file could be read; the digests of the others say nothing."""
+        return np.flatnonzero(self.images.any(axis=1))
 
 
 def feature_shape(model: MultiLabelClassifier) -> tuple[int, ...]:
@@ -178,29 +195,37 @@ def _store(
 
 
 def _missing(
-    store: FeatureStore, sides: Sequence[_Side], image_size: int, augmentation: Augmentation | None
+    store: FeatureStore, sides: Sequence[_Side], image_size: int, augmentation: Augmentation | None, share: float
 ) -> Pictures | None:
     """Returns the images that the store lacks; None if it lacks none."""
-    lists = [(number, np.arange(len(side.table)), keys) for number, side in enumerate(sides) for keys in side.keys]
-    side_of = np.concatenate([np.full(len(rows), number) for number, rows, _ in lists])
-    rows, keys = (np.concatenate(column) for column in ([rows for _, rows, _ in lists], [keys for *_, keys in lists]))
+    views = [(number, side, keys) for number, side in enumerate(sides) for keys in side.keys]
+    side_of = np.concatenate([np.full(len(side.known), number) for number, side, _ in views])
+    rows = np.concatenate([side.known for _, side, _ in views])
+    images = np.concatenate([side.images[side.known] for _, side, _ in views])
+    keys = np.concatenate([keys[side.known] for _, side, keys in views])
     missing = store.missing(keys)
     what = "images" if augmentation is None else "augmented images"
-    log.info("features: %d of %d %s are in %s", len(keys) - len(missing), len(keys), what, store.folder)
+    room = f"; the others take {_mebibytes(len(missing) * store.row_bytes)}" if len(missing) else ""
+    total = sum(len(side.table) for _, side, _ in views)
+    log.info("features: %d of %d %s are in %s%s", store.has(keys).sum(), total, what, store.folder, room)
     if not len(missing):
         return None
-    _require_room(store, len(missing))
-    images = [ImageDataset(side.table, image_size) for side in sides]
-    return Pictures(images, side_of[missing], rows[missing], keys[missing], augmentation)
+    _require_room(store, len(missing), share)
+    tables = [side.table for side in sides]
+    missed = (side_of[missing], rows[missing], images[missing], keys[missing])
+    return Pictures(tables, *missed, image_size, augmentation)
 
 
 def _kept(data: ImageDataModule, store: FeatureStore, side: _Side) -> Kept:
-    there = np.logical_and.reduce([store.has(keys) for keys in side.keys])
+    there = np.logical_and.reduce([side.images.any(axis=1), *(store.has(keys) for keys in side.keys)])
     for row in np.flatnonzero(~there):
+        path = side.table.path(row)
         try:
-            read_image(side.table.path(row))
+            read_image(path)
         except ImageError as error:
             data.deal_with_bad(str(error))
+        else:
+            raise MlicError(f"{path}: has changed, or come, while features were computed; run the same command again")
     rows = np.flatnonzero(there)
     return Kept(side.table, rows, [store.features(keys[rows]) for keys in side.keys])
 
@@ -211,6 +236,11 @@ def _description(
     """Returns all that features depend on besides the image."""
     backbone = spec(model.backbone)
     arguments = type(model.backbone).without_weights(backbone["init_args"])
+    if "image_size" in arguments:  # the same network, whether somebody asks for its own size or not
+        arguments["image_size"] = model.backbone.image_size
+    # Those of torchvision are what colours are changed by.
+    packages = ("pillow", "simplejpeg", "timm", "torch", *(() if augmentation is None else ("torchvision",)))
+    modules = {sys.modules[type(model.backbone).__module__], *_MODULES}
     return {
         "backbone": {"class_path": backbone["class_path"], "init_args": arguments},
         "weights": _weights_digest(model.backbone),
@@ -224,8 +254,16 @@ def _description(
         "augmentation": None if augmentation is None else dataclasses.asdict(augmentation),
         "precision": precision,
         "dtype": keeping.dtype,
-        "versions": {package: importlib.metadata.version(package) for package in ("pillow", "timm", "torch")},
+        "versions": {package: _version(package) for package in packages},
+        "code": code_digest(modules if augmentation is None else {*modules, sys.modules[Augmentation.__module__]}),
     }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
 
 
 def _weights_digest(backbone: torch.nn.Module) -> str:
@@ -236,11 +274,15 @@ def _weights_digest(backbone: torch.nn.Module) -> str:
     return digest.hexdigest()[:32]
 
 
-def _require_room(store: FeatureStore, num_images: int) -> None:
+def _require_room(store: FeatureStore, num_images: int, share: float) -> None:
     needed, free = num_images * store.row_bytes, shutil.disk_usage(store.folder).free
-    if needed > free // 2:
+    if needed > share * free:
         raise StoreError(
-            f"{store.folder}: the features of {num_images} images take {needed / 2**30:.1f} GiB, and "
-            f"{free / 2**30:.1f} GiB are free there; give another folder with --features PATH, half of the room with "
-            "--feature_dtype float16, or --features off"
+            f"{store.folder}: the features of {num_images} images take {_mebibytes(needed)}, more than "
+            f"{100 * share:.0f} % of the {_mebibytes(free)} that are free there; give another folder with "
+            f"--features PATH, which may take half, half of the room with --feature_dtype float16, or --features off"
         )
+
+
+def _mebibytes(count: int) -> str:
+    return f"{count / 2**20:,.1f} MiB"

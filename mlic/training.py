@@ -46,6 +46,9 @@ _LEARNING = ("fit", "extract")
 _OF_FEATURES = ("features", "feature_views", "feature_dtype")
 _WORDS = {"extract": "features extract"}
 
+_ASKED, _UNASKED = 0.5, 0.1  # of the free disk, for features
+_NO_FOLDERS = ("", "auto", "off", "on", "no", "yes", "false", "true", "none", "null")
+
 _IMAGE = "mlic.datamodules.image.ImageDataModule"
 
 
@@ -255,7 +258,7 @@ class TrainingCLI(LightningCLI):
         Raises:
             UsageError: if they are asked for, or `required`, and cannot be kept.
         """
-        wanted, views = self.config_init.features, self.config_init.feature_views
+        wanted, views = _checked_features(self.config_init.features), self.config_init.feature_views
         if views < 0:
             raise UsageError(f"feature_views is {views}; expected the number of views to keep of each image, such as 4")
         if isinstance(self.datamodule, FeatureFileDataModule):
@@ -280,17 +283,20 @@ class TrainingCLI(LightningCLI):
             raise UsageError(f"features cannot be kept, since {reason}")
         if not self.datamodule.augmentation.is_random and views:
             raise UsageError(f"feature_views is {views}, and data.augmentation changes nothing; leave one of them out")
-        root = FeatureStore.default_root() if wanted == "auto" else Path(wanted)
-        return self._features_in(root, views, else_images=wanted == "auto" and not required)
+        return self._features_in(None if wanted == "auto" else wanted, views, required)
 
-    def _features_in(self, root: Path, views: int, else_images: bool) -> MultiLabelDataModule:
-        keeping = Keeping(root, self.config_init.feature_dtype, views)
+    def _features_in(self, named: Path | None, views: int, required: bool) -> MultiLabelDataModule:
+        """Returns the data with features that are kept in a folder; where none is named, in the cache."""
+        # Nobody has asked for a large part of the disk.
+        unasked = named is None and not required
         batch_bytes = 4 * self.datamodule.batch_size * math.prod(feature_shape(self.model))
         steps = steps_at_once(self.trainer, batch_bytes)
         try:
+            root = FeatureStore.default_root() if named is None else named.expanduser()
+            keeping = Keeping(root, self.config_init.feature_dtype, views, _UNASKED if unasked else _ASKED)
             return kept_features(self.model, self.datamodule, keeping, self._extracting_trainer, steps)
         except StoreError as error:
-            if not else_images:
+            if not unasked:
                 raise
             log.warning("features: not kept: %s", error)
             return cast(MultiLabelDataModule, self.datamodule)
@@ -374,6 +380,20 @@ def _agree_on_image_size(data: MutableMapping[str, Any], backbone: MutableMappin
             "say it in one place, the other follows"
         )
     backbone["image_size"] = data["image_size"]
+
+
+def _checked_features(wanted: Path | str | None) -> Any:
+    """Returns where features are to be kept: `auto`, `off` or a folder.
+
+    Raises:
+        UsageError: if it is a word that was hardly meant for a folder.
+    """
+    if wanted in ("auto", "off"):
+        return wanted
+    word = "" if wanted == Path() else str(wanted)
+    if word.lower() in _NO_FOLDERS:
+        raise UsageError(f"--features is '{word}'; expected auto, off or a folder (one of this name is ./{word})")
+    return wanted
 
 
 def _agree_on_num_features(data: Mapping[str, Any], backbone: MutableMapping[str, Any]) -> None:

@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 
+import mlic.digests
 from mlic.cli import main
+from mlic.extraction import extract
 from mlic.predict import Predictor
 
 
@@ -280,6 +282,39 @@ def test_an_unreadable_image_is_an_error_or_is_skipped_and_told(frozen, moved, c
     assert "003.jpg: not an image" in said
 
 
+def test_an_image_that_changes_meanwhile_is_told_and_kept_under_no_wrong_name(frozen, moved, capsys, monkeypatch):
+    def change_one(*args):
+        shutil.copy(moved / "images" / "050.jpg", moved / "images" / "000.jpg")
+        extract(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mlic.frozen.extract", change_one)
+        said = fit([*frozen, *at(moved)], capsys, code=1)
+    assert "000.jpg: has changed, or come, while features were computed; run the same command again" in said
+    assert "47 of 48 images are in" in fit([*frozen, *at(moved)], capsys)
+    fit([*frozen, *at(moved), "--features", "off"], capsys)
+    assert largest_difference(weights("run/v2"), weights("run/v3")) < 1e-4
+
+
+def test_a_file_that_cannot_be_read_for_a_moment_lends_its_features_to_no_other(frozen, moved, capsys, monkeypatch):
+    digest = mlic.digests._digest
+
+    def fails_once(path: Path) -> bytes:
+        return bytes(16) if path.name == "000.jpg" else digest(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mlic.digests._digest", fails_once)
+        assert "run the same command again" in fit([*frozen, *at(moved)], capsys, code=1)
+    assert "47 of 48 images are in" in fit([*frozen, *at(moved)], capsys)
+
+
+def test_a_training_of_which_no_image_can_be_read_is_an_error(frozen, moved, capsys):
+    for number in range(32):
+        (moved / "images" / f"{number:03}.jpg").write_bytes(b"no image")
+    said = fit([*frozen, *at(moved), "--data.on_bad_image", "skip"], capsys, code=2)
+    assert "none of the 32 images of train can be read" in said
+
+
 def test_repeats_of_rare_classes_are_those_of_the_training_on_images(frozen, capsys):
     repeats = [*frozen, "--data.repeat_threshold", "1.0"]
     fit(repeats, capsys)
@@ -310,6 +345,44 @@ def test_off_in_a_configuration_file_is_off(frozen, capsys, tmp_path):
     (tmp_path / "off.yaml").write_text("features: off\n")
     fit([*frozen, "--config", "off.yaml"], capsys)
     assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("word", ["none", "Off", "true", "null", ""])
+def test_a_word_that_means_no_folder_makes_none(frozen, capsys, word, tmp_path):
+    before = set(tmp_path.iterdir())
+    assert "expected auto, off or a folder" in fit([*frozen, "--features", word], capsys, code=2)
+    assert set(tmp_path.iterdir()) - before <= {tmp_path / "runs"}
+    (tmp_path / "empty.yaml").write_text("features:\n")
+    assert "expected auto, off or a folder" in fit([*frozen, "--config", "empty.yaml"], capsys, code=2)
+
+
+def test_a_tilde_is_the_users_folder(frozen, capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    fit([*frozen, "--features", "~/kept"], capsys)
+    assert (tmp_path / "home" / "kept" / "digests.sqlite").exists()
+
+
+def test_auto_takes_a_tenth_of_the_disk_and_a_named_folder_half(frozen, capsys, monkeypatch):
+    needed = 48 * 96 * 4
+    usage = shutil.disk_usage(".")._replace(free=4 * needed)
+    monkeypatch.setattr("mlic.frozen.shutil.disk_usage", lambda folder: usage)
+    assert "more than 10 % of the 0.1 MiB that are free there" in fit(frozen, capsys)
+    assert "the others take 0.0 MiB" in fit([*frozen, "--features", "here"], capsys)
+
+
+def test_the_size_that_a_backbone_has_anyway_changes_nothing(frozen, capsys):
+    at_size = frozen.index("--model.backbone.image_size")
+    frozen[at_size : at_size + 2] = []
+    fit(frozen, capsys)
+    assert "48 of 48 images are in" in fit([*frozen, "--data.image_size", "160"], capsys)
+
+
+def test_features_depend_on_the_code_that_makes_them(frozen, capsys, monkeypatch):
+    fit(frozen, capsys)
+    seen = []
+    monkeypatch.setattr("mlic.frozen.code_digest", lambda modules: seen.extend(m.__name__ for m in modules) or "other")
+    assert "0 of 48 images are in" in fit(frozen, capsys)
+    assert {"mlic.backbones.timm", "mlic.images", "mlic.jpeg", "mlic.heads.pooling"} <= set(seen)
 
 
 @pytest.mark.slow

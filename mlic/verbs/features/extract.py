@@ -10,7 +10,10 @@ __all__ = ["run"]
 
 def run(arguments: list[str], as_json: bool) -> None:
     """Fills the store that `mlic fit` with the same words would use, and prints where it is."""
-    folders = TrainingCLI("extract", arguments).extract()
+    cli = TrainingCLI("extract", arguments)
+    folders = cli.extract()
+    if not cli.trainer.is_global_zero:
+        return
     if as_json:
         sys.stdout.write(json.dumps({"stores": [str(folder) for folder in folders]}) + "\n")
     else:
