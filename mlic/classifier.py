@@ -22,7 +22,7 @@ from mlic.backbones.base import Backbone
 from mlic.backbones.inception_v3 import InceptionV3
 from mlic.checkpoints import read_checkpoint
 from mlic.datamodules.base import Batch, FeatureBatch, MultiLabelDataModule
-from mlic.datamodules.features import FeatureLoader, OfFeatures
+from mlic.datamodules.features import FeatureLoader, OfFeatures, is_whole
 from mlic.errors import CheckpointError, MlicError, UsageError
 from mlic.exact import Exact, ExactHead
 from mlic.heads.base import Head
@@ -372,6 +372,11 @@ class MultiLabelClassifier(pl.LightningModule):
             raise UsageError(
                 "optimizer Exact has no learning rate, gradient or batch; leave out model.lr_scheduler, "
                 "trainer.gradient_clip_val and trainer.accumulate_grad_batches"
+            )
+        if getattr(data, "repeat_threshold", None) is not None or not is_whole(self.trainer.limit_train_batches):
+            raise UsageError(
+                "optimizer Exact solves for all training samples, each once; leave out data.repeat_threshold and "
+                "trainer.limit_train_batches (--model.loss.pos_weight weighs rare classes)"
             )
         if self.trainer.max_epochs is not None and 0 <= self.trainer.max_epochs < len(optimizer.penalties):
             log.warning(

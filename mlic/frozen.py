@@ -205,7 +205,7 @@ def _missing(
     keys = np.concatenate([keys[side.known] for _, side, keys in views])
     missing = store.missing(keys)
     what = "images" if augmentation is None else "augmented images"
-    room = f"; the others take {_mebibytes(len(missing) * store.row_bytes)}" if len(missing) else ""
+    room = f"; the others take {_size(len(missing) * store.row_bytes)}" if len(missing) else ""
     total = sum(len(side.table) for _, side, _ in views)
     log.info("features: %d of %d %s are in %s%s", store.has(keys).sum(), total, what, store.folder, room)
     if not len(missing):
@@ -278,11 +278,11 @@ def _require_room(store: FeatureStore, num_images: int, share: float) -> None:
     needed, free = num_images * store.row_bytes, shutil.disk_usage(store.folder).free
     if needed > share * free:
         raise StoreError(
-            f"{store.folder}: the features of {num_images} images take {_mebibytes(needed)}, more than "
-            f"{100 * share:.0f} % of the {_mebibytes(free)} that are free there; give another folder with "
+            f"{store.folder}: the features of {num_images} images take {_size(needed)}, more than "
+            f"{100 * share:.0f} % of the {_size(free)} that are free there; give another folder with "
             f"--features PATH, which may take half, half of the room with --feature_dtype float16, or --features off"
         )
 
 
-def _mebibytes(count: int) -> str:
-    return f"{count / 2**20:,.1f} MiB"
+def _size(count: int) -> str:
+    return f"{count / 2**30:,.1f} GiB" if count >= 2**30 else f"{count / 2**20:,.1f} MiB"

@@ -1,5 +1,6 @@
 """Many steps in one go: what Lightning does around a step takes longer than the step of a head on kept features."""
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
@@ -63,7 +64,8 @@ def catch_up(trainer: pl.Trainer, earlier: Mapping[str, float]) -> None:
     metrics = {**earlier, **trainer.callback_metrics}
     for config in trainer.lr_scheduler_configs:
         scheduler: Any = config.scheduler
-        while config.interval == "epoch" and scheduler.last_epoch < trainer.current_epoch:
+        # One that does not tell where it stands is left to Lightning.
+        while config.interval == "epoch" and getattr(scheduler, "last_epoch", math.inf) < trainer.current_epoch:
             monitor = _monitor(config)
             if monitor is None:
                 scheduler.step()

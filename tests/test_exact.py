@@ -129,6 +129,8 @@ def test_a_resumed_path_goes_on_where_it_was(words, capsys):
         (["--model.backbone.freeze", "false"], "none are kept"),
         (["--model.lr_scheduler", "OneCycle"], "has no learning rate"),
         (["--trainer.gradient_clip_val", "1"], "has no learning rate"),
+        (["--data.repeat_threshold", "0.5"], "all training samples, each once"),
+        (["--trainer.limit_train_batches", "0.5"], "all training samples, each once"),
         (["--model.head", "mlp"], "solves a linear head"),
         (["--model.loss", "focal"], "minimises binary cross-entropy"),
     ],

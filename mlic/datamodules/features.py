@@ -205,6 +205,11 @@ class FeatureData(MultiLabelDataModule):
         return self.images.validates
 
     @property
+    def repeat_threshold(self) -> float | None:
+        """Which classes are shown more often, as in `ImageDataModule`; None: each sample once an epoch."""
+        return getattr(self.images, "repeat_threshold", None)
+
+    @property
     def has_soft_labels(self) -> bool:
         """Whether training labels may lie between 0 and 1."""
         return self.images.has_soft_labels
