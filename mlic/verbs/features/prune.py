@@ -36,7 +36,10 @@ def run(arguments: list[str], as_json: bool) -> None:
         figures = figures_of(folder)
         if figures.unused_days >= config.unused_days:
             freed, removed = freed + FeatureStore.opened(folder).nbytes, removed + 1
-            shutil.rmtree(folder)
+            try:
+                shutil.rmtree(folder)
+            except OSError as error:
+                raise UsageError(f"{folder}: cannot be removed ({error.strerror}); remove it as its owner") from error
             log.info("%s: removed, unused for %.1f days", folder, figures.unused_days)
         else:
             freed += FeatureStore.opened(folder).compact()
