@@ -1,10 +1,9 @@
 """Extraction: a frozen backbone runs over images, and what it gives goes into a store."""
 
-import hashlib
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -104,29 +103,28 @@ def extract(
     classifier: MultiLabelClassifier,
     pictures: Pictures,
     store: FeatureStore,
-    make_trainer: Callable[[], pl.Trainer],
+    trainer: pl.Trainer,
     batch_size: int,
     num_workers: int | None = None,
 ) -> None:
     """Runs the classifier's backbone over images and keeps what its head needs to know of each.
 
     Through the Trainer, so that several devices share the images out. On a CPU, with numbers of 32 bits, each core
-    decodes and runs images of its own (`mlic.lanes`). An image that cannot be read has no features afterwards.
+    decodes and runs images of its own (`mlic.lanes`). An image that cannot be read has no features afterwards. Every
+    process returns when all have done their part.
 
     Args:
         classifier: its backbone and its head's `condense` are used.
         pictures: the images.
         store: where the features go.
-        make_trainer: makes the Trainer that runs it.
+        trainer: runs it.
         batch_size: images at a time on a device that is no CPU.
         num_workers: processes that decode for such a device.
     """
-    trainer = make_trainer()
     on_cores = trainer.strategy.root_device.type == "cpu" and trainer.precision in ("32-true", "32")
     in_lanes = on_cores and not pictures.is_augmented
-    engine, lanes = (_engine(classifier, len(pictures), trainer.world_size), 1) if on_cores else (None, 1)
-    if in_lanes:
-        lanes = max(1, choose_threads().lanes // _processes_here(trainer))
+    lanes = max(1, choose_threads().lanes // max(1, trainer.num_devices))
+    engine = _engine(classifier, -(-len(pictures) // trainer.world_size), lanes) if on_cores else None
     module = _Extraction(classifier, pictures, store, engine, lanes)
     if in_lanes:
         places = cast(Dataset[int], range(len(pictures)))
@@ -139,6 +137,7 @@ def extract(
         trainer.predict(module, loader, return_predictions=False)
     finally:
         module.on_predict_end()
+    trainer.strategy.barrier()
 
 
 def view_keys(keys: Keys, view: int) -> Keys:
@@ -150,8 +149,8 @@ def view_keys(keys: Keys, view: int) -> Keys:
         np.False_
     """
     number = view.to_bytes(4, "big")
-    digests = b"".join(hashlib.sha256(key.tobytes() + number).digest()[:16] for key in keys)
-    return np.frombuffer(digests, np.uint8).reshape(-1, 16)
+    digests = b"".join(digest_of(key.tobytes() + number) for key in keys)
+    return np.frombuffer(digests, np.uint8).reshape(keys.shape)
 
 
 class _Seen(NamedTuple):
@@ -226,7 +225,7 @@ class _Extraction(pl.LightningModule):
         )
 
 
-def _engine(classifier: MultiLabelClassifier, num_images: int, world_size: int) -> Engine:
+def _engine(classifier: MultiLabelClassifier, num_images: int, num_lanes: int) -> Engine:
     backbone = classifier.backbone
     mean, std = (buffer.flatten().tolist() for buffer in (classifier._mean, classifier._std))
     return make_engine(
@@ -235,13 +234,9 @@ def _engine(classifier: MultiLabelClassifier, num_images: int, world_size: int) 
         std,
         backbone.image_size,
         classifier.head.condense,
-        num_images=-(-num_images // world_size),
-        num_lanes=max(1, choose_threads().lanes // world_size),
+        num_images=num_images,
+        num_lanes=num_lanes,
     )
-
-
-def _processes_here(trainer: pl.Trainer) -> int:
-    return max(1, trainer.num_devices)
 
 
 def _places(places: Sequence[int]) -> Int64[Tensor, " places"]:

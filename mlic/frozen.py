@@ -34,7 +34,7 @@ from mlic.images import read_image
 from mlic.labels import LabelTable
 from mlic.parts import spec
 
-__all__ = ["Keeping", "feature_shape", "kept_features", "steps_at_once", "why_not"]
+__all__ = ["Keeping", "kept_features", "steps_at_once", "why_not"]
 
 log = logging.getLogger(__name__)
 
@@ -95,8 +95,8 @@ def kept_features(
     model: MultiLabelClassifier,
     data: ImageDataModule,
     keeping: Keeping,
+    precision: str,
     make_trainer: Callable[[], pl.Trainer],
-    steps: int = 1,
 ) -> FeatureData:
     """Returns the data with features in place of images; computes those that the store does not have.
 
@@ -104,8 +104,8 @@ def kept_features(
         model: its backbone is frozen.
         data: the images and labels.
         keeping: where and how.
-        make_trainer: makes the Trainer that computes features.
-        steps: how many training batches come at a time.
+        precision: of the Trainer that computes features.
+        make_trainer: makes it, where there are features to compute.
 
     Raises:
         ImageError: if an image cannot be read, and `data.on_bad_image` is `error`; or if none of train can.
@@ -124,20 +124,17 @@ def kept_features(
     for group, augmentation in groups:
         if not group:
             continue
-        trainer = make_trainer()
-        store = _store(model, keeping, augmentation, str(trainer.precision))
+        store = _store(model, keeping, augmentation, precision)
         missing = _missing(store, group, model.backbone.image_size, augmentation, keeping.share_of_disk)
         if missing is not None:
-            extract(model, missing, store, make_trainer, data.batch_size, data.num_workers)
-            trainer.strategy.barrier()
+            extract(model, missing, store, make_trainer(), data.batch_size, data.num_workers)
             store.refresh()
         kept |= {side: _kept(data, store, side) for side in group}
     if not len(kept[train].rows):
         raise ImageError(f"{train.table.source}: none of the {len(train.table)} images of train can be read")
     names: tuple[Literal["train", "val"], ...] = ("train", "val")
-    return FeatureData(
-        data, dict(zip(names, (kept[side] for side in sides), strict=False)), data.train_sampler, data.batch_size, steps
-    )
+    by_name = dict(zip(names, (kept[side] for side in sides), strict=False))
+    return FeatureData(data, by_name, data.train_sampler, data.batch_size)
 
 
 class _Side:
@@ -152,15 +149,6 @@ class _Side:
     def known(self) -> Int64[np.ndarray, " samples"]:
         """The rows whose file could be read; the digests of the others say nothing."""
         return np.flatnonzero(self.images.any(axis=1))
-
-
-def feature_shape(model: MultiLabelClassifier) -> tuple[int, ...]:
-    """Returns the shape of what is kept of one image; found by running a black one."""
-    side, training = model.backbone.image_size, model.training
-    with torch.no_grad():
-        features = model.eval().head.condense(model.feature_map(torch.zeros(1, 3, side, side, dtype=torch.uint8)))
-    model.train(training)
-    return tuple(features.shape[1:])
 
 
 def steps_at_once(trainer: pl.Trainer, batch_bytes: int) -> int:
@@ -190,8 +178,17 @@ def _store(
     name = str(spec(model.backbone)["init_args"].get("name") or type(model.backbone).__name__)
     description = _description(model, keeping, augmentation, precision)
     return FeatureStore.described(
-        keeping.root, name.replace("/", "-").lower(), description, lambda: feature_shape(model)
+        keeping.root, name.replace("/", "-").lower(), description, lambda: _feature_shape(model)
     )
+
+
+def _feature_shape(model: MultiLabelClassifier) -> tuple[int, ...]:
+    """Returns the shape of what is kept of one image; found by running a black one."""
+    side, training = model.backbone.image_size, model.training
+    with torch.no_grad():
+        features = model.eval().head.condense(model.feature_map(torch.zeros(1, 3, side, side, dtype=torch.uint8)))
+    model.train(training)
+    return tuple(features.shape[1:])
 
 
 def _missing(

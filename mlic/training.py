@@ -28,7 +28,7 @@ from mlic.datamodules.featurefiles import FeatureFileDataModule
 from mlic.datamodules.features import FeatureData
 from mlic.errors import CheckpointError, UsageError
 from mlic.features import FeatureDtype, FeatureStore, StoredFeatures, StoreError
-from mlic.frozen import Keeping, feature_shape, kept_features, steps_at_once, why_not
+from mlic.frozen import Keeping, kept_features, steps_at_once, why_not
 from mlic.heads.base import Head
 from mlic.losses.base import Loss
 from mlic.parts import class_of
@@ -213,6 +213,8 @@ class TrainingCLI(LightningCLI):
         try:
             with quietly():
                 data = self._with_features() if self.verb == "fit" else self.datamodule
+                if self.verb == "fit" and isinstance(data, FeatureData | FeatureFileDataModule):
+                    data.steps = steps_at_once(self.trainer, 4 * data.batch_size * math.prod(data.row_shape))
                 run(self.model, data, ckpt_path=self.checkpoint_path, weights_only=True, **options)
         except RuntimeError as error:
             if "loading state_dict" not in str(error):
@@ -267,8 +269,6 @@ class TrainingCLI(LightningCLI):
                     "the data has features computed elsewhere, and there are no images to compute any of; leave out "
                     "--features and --feature_views"
                 )
-            batch_bytes = 4 * self.datamodule.batch_size * math.prod(self.datamodule.row_shape)
-            self.datamodule.steps = steps_at_once(self.trainer, batch_bytes)
             return self.datamodule
         reason = why_not(self.model, self.datamodule, self.trainer, views)
         if self.trainer.fast_dev_run:  # type: ignore[attr-defined]
@@ -289,12 +289,11 @@ class TrainingCLI(LightningCLI):
         """Returns the data with features that are kept in a folder; where none is named, in the cache."""
         # Nobody has asked for a large part of the disk.
         unasked = named is None and not required
-        batch_bytes = 4 * self.datamodule.batch_size * math.prod(feature_shape(self.model))
-        steps = steps_at_once(self.trainer, batch_bytes)
         try:
             root = FeatureStore.default_root() if named is None else named.expanduser()
             keeping = Keeping(root, self.config_init.feature_dtype, views, _UNASKED if unasked else _ASKED)
-            return kept_features(self.model, self.datamodule, keeping, self._extracting_trainer, steps)
+            precision = str(self.trainer.precision)
+            return kept_features(self.model, self.datamodule, keeping, precision, self._extracting_trainer)
         except StoreError as error:
             if not unasked:
                 raise

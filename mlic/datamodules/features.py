@@ -205,6 +205,11 @@ class FeatureData(MultiLabelDataModule):
         return self.images.validates
 
     @property
+    def row_shape(self) -> tuple[int, ...]:
+        """The shape of the features of one sample."""
+        return self.sides["train"].views[0].shape[1:]
+
+    @property
     def repeat_threshold(self) -> float | None:
         """Which classes are shown more often, as in `ImageDataModule`; None: each sample once an epoch."""
         return getattr(self.images, "repeat_threshold", None)
