@@ -130,7 +130,7 @@ def _other_decoders(side: int, squashed: Callable[[Any], torch.Tensor]) -> Itera
     except ImportError:
         pass
     try:
-        from turbojpeg import TJPF_RGB, TurboJPEG  # type: ignore[import-untyped]
+        from turbojpeg import TJPF_RGB, TurboJPEG
 
         turbo = TurboJPEG()
         yield "PyTurboJPEG", lambda data: squashed(turbo.decode(data, TJPF_RGB))
