@@ -26,6 +26,7 @@ from mlic.datamodules.base import MultiLabelDataModule
 from mlic.datamodules.featurearrays import open_features
 from mlic.datamodules.featurefiles import FeatureFileDataModule
 from mlic.datamodules.features import FeatureData
+from mlic.devices import forget_absent_gpus
 from mlic.errors import CheckpointError, UsageError
 from mlic.features import FeatureDtype, FeatureStore, StoredFeatures, StoreError
 from mlic.frozen import Keeping, kept_features, steps_at_once, why_not
@@ -86,6 +87,7 @@ class TrainingCLI(LightningCLI):
 
     def __init__(self, verb: Verb, arguments: list[str]) -> None:
         hush()
+        forget_absent_gpus()
         self.verb = verb
         self.folder: Path | None = None
         self.checkpoint_path: str | None = None

@@ -40,6 +40,7 @@ from mlic.classifier import MultiLabelClassifier  # noqa: E402
 from mlic.datamodules.base import Batch, MultiLabelDataModule  # noqa: E402
 from mlic.datamodules.features import FeatureData, Kept  # noqa: E402
 from mlic.datamodules.sampling import EpochSampler  # noqa: E402
+from mlic.devices import forget_absent_gpus  # noqa: E402
 from mlic.features import FeatureStore, StoredFeatures  # noqa: E402
 from mlic.frozen import steps_at_once  # noqa: E402
 from mlic.labels import LabelTable  # noqa: E402
@@ -220,6 +221,7 @@ def bare_epochs(side: Kept, batch_size: int, num_epochs: int) -> Times:
 
 def epochs(num_images: int, num_features: int, num_classes: int, batch_size: int, rounds: int = 5) -> None:
     """Compares the epochs of both, in turn."""
+    forget_absent_gpus()  # as `mlic fit` does; a loop that knows no Lightning has nothing to forget
     with tempfile.TemporaryDirectory() as name:
         sides = {
             "train": kept(Path(name) / "train", num_images, num_features, num_classes, seed=0),

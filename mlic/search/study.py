@@ -4,7 +4,6 @@ import copy
 import json
 import logging
 import math
-import os
 import statistics
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -206,8 +205,6 @@ class Study:
 
     def _run(self, trial: Trial) -> Trial:
         started = time.perf_counter()
-        # pytorch-lightning 2.6 sets it for good: torch 2.14 then looks for a driver in every step of an optimizer.
-        os.environ.pop("PYTORCH_NVML_BASED_CUDA_CHECK", None)
         try:
             for epoch in self._training.epochs(trial.config):
                 trial.take(epoch)
