@@ -2,26 +2,14 @@
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int8
+from jaxtyping import Float, Int8
 from torch import Tensor
 
 from mlic.ranks import Ranks, ranked, ranks
 
-__all__ = ["decide", "fit_thresholds"]
+__all__ = ["fit_thresholds"]
 
 _UNFITTED = 0.5
-
-
-def decide(
-    scores: Float[Tensor, "samples classes"], thresholds: Float[Tensor, " classes"]
-) -> Bool[Tensor, "samples classes"]:
-    """Returns which classes are said to be present: those whose score is the threshold or more.
-
-    Example:
-        >>> decide(torch.tensor([[0.2, 0.7]]), torch.tensor([0.2, 0.8]))
-        tensor([[ True, False]])
-    """
-    return scores >= thresholds
 
 
 def fit_thresholds(
