@@ -5,6 +5,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -65,7 +66,7 @@ class Scored:
             "about": dict(self.about),
         }
         tensors = [self.logits, self.labels, self.decisions.thresholds, self.decisions.slope, self.decisions.offset]
-        arrays = {name: tensor.cpu().numpy() for name, tensor in zip(_ARRAYS, tensors, strict=True)}
+        arrays: dict[str, Any] = {name: one.cpu().numpy() for name, one in zip(_ARRAYS, tensors, strict=True)}
         text = np.frombuffer(json.dumps(words).encode(), np.uint8)
         with path.open("wb") as stream:
             np.savez_compressed(stream, words=text, **arrays)
@@ -81,7 +82,7 @@ class Scored:
             with np.load(path, allow_pickle=False) as file:
                 words = json.loads(file["words"].tobytes())
                 logits, labels, thresholds, slope, offset = (torch.from_numpy(file[name]) for name in _ARRAYS)
-        except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
             raise UsageError(f"{path}: no scores that mlic has written ({error})") from error
         return cls(
             name=words["name"],

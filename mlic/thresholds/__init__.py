@@ -1,4 +1,4 @@
-"""From logits to decisions: calibration, thresholds fitted on samples whose labels are known, and what they are worth."""
+"""From logits to decisions: calibration, and thresholds fitted on samples whose labels are known."""
 
 from mlic.thresholds.decisions import Decisions, decide
 from mlic.thresholds.fitting import fit_thresholds
