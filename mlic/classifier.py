@@ -18,13 +18,14 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 import mlic
+from mlic.agreement import agree, agree_on_labels
 from mlic.backbones.base import Backbone
 from mlic.backbones.inception_v3 import InceptionV3
 from mlic.checkpoints import read_checkpoint
 from mlic.datamodules.base import Batch, FeatureBatch, MultiLabelDataModule
-from mlic.datamodules.features import FeatureLoader, OfFeatures, is_whole
+from mlic.datamodules.features import FeatureLoader, OfFeatures
 from mlic.errors import CheckpointError, MlicError, UsageError
-from mlic.exact import Exact, ExactHead
+from mlic.exact import Exact, ExactHead, kept_for_exact
 from mlic.heads.base import Head
 from mlic.heads.linear import LinearHead
 from mlic.labels.counts import ClassCounts
@@ -198,26 +199,9 @@ class MultiLabelClassifier(pl.LightningModule):
             self.automatic_optimization = not (isinstance(data, OfFeatures) and data.steps > 1)
         if not isinstance(data, MultiLabelDataModule):
             return
-        if tuple(data.classes) != self.classes:
-            raise UsageError(
-                f"the data has the classes {list(data.classes)}, the model {list(self.classes)}; "
-                "give the datamodule the model's classes, in this order"
-            )
-        if isinstance(data, OfFeatures):
-            self._agree_on_features(data)
-        if data.image_size is None:
-            data.image_size = self.backbone.image_size
-        elif data.image_size != self.backbone.image_size:
-            raise UsageError(
-                f"the datamodule gives images of {data.image_size} pixels, the backbone takes "
-                f"{self.backbone.image_size}; say image_size in one place only"
-            )
-        if stage == "fit" and not self.loss.takes_soft_labels and data.has_soft_labels:
-            raise UsageError(
-                f"{type(self.loss).__name__} takes no soft labels, and some training labels lie between 0 and 1; take "
-                "another loss, such as --model.loss bce, or hard labels (data.unknown may have made soft ones, "
-                "data.mixing does)"
-            )
+        agree(data, self.classes, self.backbone, self.tta)
+        if stage == "fit":
+            agree_on_labels(data, self.loss)
         if stage == "fit" and data.class_counts is not None:
             self._take_counts(data.class_counts)
 
@@ -345,46 +329,8 @@ class MultiLabelClassifier(pl.LightningModule):
         described = {"scheduler": scheduler, "interval": self._lr_scheduler_interval, "monitor": monitor}
         return cast(OptimizerLRScheduler, {"optimizer": optimizer, "lr_scheduler": described})
 
-    def _agree_on_features(self, data: OfFeatures) -> None:
-        """Checks that features can stand in the place of what the backbone makes of images."""
-        if self.tta != "none":
-            raise UsageError(f"model.tta {self.tta} averages over views of an image, and there are none; leave it out")
-        if not self.backbone.frozen:
-            raise UsageError(
-                "the backbone learns, and the data has features that stay as they are; take --model.backbone "
-                "precomputed, or --model.backbone.freeze true"
-            )
-        for side, kept in data.sides.items():
-            if (found := kept.views[0].shape[1]) != self.backbone.num_features:
-                raise UsageError(
-                    f"the {side} samples have {found} features, and {type(self.backbone).__name__} makes "
-                    f"{self.backbone.num_features}; give the features that it makes, or --model.backbone precomputed"
-                )
-
     def _prepare_exact(self, optimizer: Exact) -> Exact:
-        data = getattr(self.trainer, "datamodule", None)
-        if not isinstance(data, OfFeatures):
-            raise UsageError(
-                "optimizer Exact solves a head on the kept features of a frozen backbone, and none are kept; "
-                "set model.backbone.freeze true and data.augmentation.flip false, and leave out --features off"
-            )
-        if self._lr_scheduler is not None or self.trainer.gradient_clip_val or self.trainer.accumulate_grad_batches > 1:
-            raise UsageError(
-                "optimizer Exact has no learning rate, gradient or batch; leave out model.lr_scheduler, "
-                "trainer.gradient_clip_val and trainer.accumulate_grad_batches"
-            )
-        if getattr(data, "repeat_threshold", None) is not None or not is_whole(self.trainer.limit_train_batches):
-            raise UsageError(
-                "optimizer Exact solves for all training samples, each once; leave out data.repeat_threshold and "
-                "trainer.limit_train_batches (--model.loss.pos_weight weighs rare classes)"
-            )
-        if self.trainer.max_epochs is not None and 0 <= self.trainer.max_epochs < len(optimizer.penalties):
-            log.warning(
-                "of the %d penalties of Exact, the first %d are tried, one an epoch; take more epochs with "
-                "--trainer.max_epochs",
-                len(optimizer.penalties),
-                self.trainer.max_epochs,
-            )
+        data = kept_for_exact(self.trainer, optimizer, scheduled=self._lr_scheduler is not None)
         self._exact = ExactHead(self.head, self.loss, data.sides["train"])
         self.automatic_optimization = False
         return optimizer

@@ -1,15 +1,17 @@
 """`Exact`: in place of an optimizer, the optimum of a linear head, along a path of ridge penalties."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
+import pytorch_lightning as pl
 import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor
 from torch.optim import Optimizer
 
-from mlic.datamodules.features import FeatureRows, Kept
+from mlic.datamodules.features import FeatureRows, Kept, OfFeatures, is_whole
 from mlic.errors import UsageError
 from mlic.heads.base import Head
 from mlic.heads.linear import LinearHead
@@ -18,7 +20,9 @@ from mlic.losses.base import Loss
 from mlic.losses.bce import BCELoss
 from mlic.solver import RidgeLogistic, Solution
 
-__all__ = ["Exact", "ExactHead"]
+__all__ = ["Exact", "ExactHead", "kept_for_exact"]
+
+log = logging.getLogger(__name__)
 
 _PENALTIES = tuple(10 ** (2 - number / 3) for number in range(13))
 
@@ -101,6 +105,43 @@ class ExactHead:
         weight, bias = self._head.linear.weight.detach().cpu().float(), self._head.linear.bias.detach().cpu().float()
         unknown = torch.full((len(bias),), torch.inf, dtype=torch.float64)
         return Solution(weight, bias, unknown, unknown, 0)
+
+
+def kept_for_exact(trainer: pl.Trainer, optimizer: Exact, *, scheduled: bool) -> OfFeatures:
+    """Returns the data of a training that is to be solved.
+
+    Args:
+        trainer: at the start of the training.
+        optimizer: what solves.
+        scheduled: whether a learning-rate scheduler was asked for.
+
+    Raises:
+        UsageError: if no features are kept, or something is asked for that has no meaning for it.
+    """
+    data = getattr(trainer, "datamodule", None)
+    if not isinstance(data, OfFeatures):
+        raise UsageError(
+            "optimizer Exact solves a head on the kept features of a frozen backbone, and none are kept; "
+            "set model.backbone.freeze true and data.augmentation.flip false, and leave out --features off"
+        )
+    if scheduled or trainer.gradient_clip_val or trainer.accumulate_grad_batches > 1:
+        raise UsageError(
+            "optimizer Exact has no learning rate, gradient or batch; leave out model.lr_scheduler, "
+            "trainer.gradient_clip_val and trainer.accumulate_grad_batches"
+        )
+    if getattr(data, "repeat_threshold", None) is not None or not is_whole(trainer.limit_train_batches):
+        raise UsageError(
+            "optimizer Exact solves for all training samples, each once; leave out data.repeat_threshold and "
+            "trainer.limit_train_batches (--model.loss.pos_weight weighs rare classes)"
+        )
+    if trainer.max_epochs is not None and 0 <= trainer.max_epochs < len(optimizer.penalties):
+        log.warning(
+            "of the %d penalties of Exact, the first %d are tried, one an epoch; take more epochs with "
+            "--trainer.max_epochs",
+            len(optimizer.penalties),
+            trainer.max_epochs,
+        )
+    return data
 
 
 class _Flat:
