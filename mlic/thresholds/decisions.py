@@ -62,6 +62,10 @@ class Decisions:
         """Returns the sigmoid as it is, and 0.5 for each class."""
         return cls(torch.full((num_classes,), 0.5), torch.ones(num_classes), torch.zeros(num_classes))
 
+    def to(self, device: torch.device | str) -> "Decisions":
+        """Returns the same on another device."""
+        return Decisions(self.thresholds.to(device), self.slope.to(device), self.offset.to(device), self.at_most)
+
     def scores(self, logits: Float[Tensor, "samples classes"]) -> Float[Tensor, "samples classes"]:
         """Returns the calibrated scores, 0 to 1."""
         return torch.sigmoid(self.slope * logits + self.offset)
