@@ -1,5 +1,6 @@
 """Checkpoints as plain data: what a file holds, before any part of it is made."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -8,7 +9,7 @@ import torch
 
 from mlic.errors import CheckpointError
 
-__all__ = ["read_checkpoint"]
+__all__ = ["read_checkpoint", "write_checkpoint"]
 
 _CARD = {"classes", "model", "preprocessing"}
 _PARTS = {"backbone", "head", "loss"}
@@ -36,3 +37,19 @@ def read_checkpoint(path: str | Path) -> Mapping[str, Any]:
     if not isinstance(card, dict) or not card.keys() >= _CARD or not card["model"].keys() >= _PARTS:
         raise CheckpointError(f"{path}: a checkpoint, but not one of mlic; expected one that `mlic fit` wrote")
     return cast(Mapping[str, Any], checkpoint)
+
+
+def write_checkpoint(path: Path, checkpoint: Mapping[str, Any]) -> None:
+    """Writes a checkpoint, whole or not at all.
+
+    Raises:
+        CheckpointError: if it cannot be written.
+    """
+    part = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        torch.save(dict(checkpoint), part)
+        part.replace(path)
+    except (OSError, RuntimeError) as error:  # torch's own writer raises RuntimeError
+        raise CheckpointError(f"{path}: cannot be written ({error})") from error
+    finally:
+        part.unlink(missing_ok=True)

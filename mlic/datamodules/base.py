@@ -2,6 +2,7 @@
 
 import abc
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Literal, NamedTuple
 
 import pytorch_lightning as pl
@@ -10,6 +11,7 @@ from jaxtyping import Float, Int64, Shaped, UInt8
 from torch import Tensor
 
 from mlic.labels.counts import ClassCounts
+from mlic.strings import Strings
 
 __all__ = ["Batch", "FeatureBatch", "MultiLabelDataModule", "Side"]
 
@@ -78,6 +80,13 @@ class MultiLabelDataModule(pl.LightningDataModule, abc.ABC):
     @property
     def class_counts(self) -> ClassCounts | None:
         """How often each class is present in the training data, which some losses weigh by; None if not known."""
+        return None
+
+    def image_paths(self, side: Side) -> tuple[Strings, Path] | None:
+        """Returns the paths of the images of a side, by `Batch.index`, and the folder that they start from.
+
+        None where the samples are no files: a report then shows numbers in place of pictures.
+        """
         return None
 
     @property

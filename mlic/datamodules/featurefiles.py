@@ -19,6 +19,7 @@ from mlic.datamodules.sidetables import Side, SideTables
 from mlic.errors import UsageError
 from mlic.labels.counts import ClassCounts, class_counts
 from mlic.labels.unknown import Unknown
+from mlic.strings import Strings
 
 __all__ = ["FeatureFileDataModule"]
 
@@ -154,6 +155,11 @@ class FeatureFileDataModule(MultiLabelDataModule):
             check_finite(features, table, path)
             self.sides = {**self.sides, side: Kept(table, np.arange(len(table)), [features])}
         return self.sides[side]
+
+    def image_paths(self, side: Side) -> tuple[Strings, Path]:
+        """Returns the paths of the images of a side, and the folder that they start from."""
+        table = self._tables[side]
+        return table.paths, table.root
 
     def setup(self, stage: str) -> None:
         """Reads what the stage needs, so that a fault is told before the model starts."""

@@ -22,6 +22,7 @@ from mlic.errors import ImageError, UsageError
 from mlic.labels import LabelTable
 from mlic.labels.counts import ClassCounts, class_counts
 from mlic.labels.unknown import Unknown
+from mlic.strings import Strings
 
 __all__ = ["ImageDataModule"]
 
@@ -151,6 +152,11 @@ class ImageDataModule(MultiLabelDataModule):
             LabelError: with all faults of the file, or because a class of train has no positive.
         """
         return self._tables[side]
+
+    def image_paths(self, side: Side) -> tuple[Strings, Path]:
+        """Returns the paths of the images of a side, and the folder that they start from."""
+        table = self._tables[side]
+        return table.paths, table.root
 
     def setup(self, stage: str) -> None:
         """Reads what the stage needs, so that a fault is told before the model starts."""

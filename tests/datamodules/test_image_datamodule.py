@@ -38,6 +38,12 @@ def test_batches_are_bytes_with_labels_and_index(colours):
     assert batch.errors == ()
 
 
+def test_the_paths_of_a_side_are_those_of_its_rows(colours):
+    data = ImageDataModule(colours / "train.csv", colours / "val.csv", image_size=24, num_workers=0)
+    paths, root = data.image_paths("val")
+    assert [root / path for path in paths] == [data.table("val").path(row) for row in range(len(data.table("val")))]
+
+
 def test_evaluation_squashes_the_whole_image(colours):
     data = ImageDataModule(colours / "train.csv", colours / "val.csv", image_size=24, num_workers=0)
     batch = next(iter(data.val_dataloader()))
