@@ -5,14 +5,15 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int8, Int64
+from jaxtyping import Float, Int8, Int64, Shaped
 from torch import Tensor
 
 from mlic.errors import MlicError
 
-__all__ = ["Ranks", "ranked", "ranks"]
+__all__ = ["Ranks", "not_a_number", "ranked", "ranks"]
 
 _BLOCK_CELLS = 2**20  # the classes that are sorted at a time; some 12 bytes a cell while they are
+_TILE = 512  # the rows that are turned at a time: what is read and written then fits into a processor's first memory
 
 
 class Ranks(NamedTuple):
@@ -47,7 +48,7 @@ def ranked(scores: Float[Tensor, "samples classes"], labels: Int8[Tensor, "sampl
     for block, block_labels in zip(torch.split(scores, width, dim=1), torch.split(labels, width, dim=1), strict=True):
         found = ranks(block, block_labels)
         if found.ordered.size and np.isnan(found.ordered[:, -1]).any():  # sorted, they come last
-            raise _not_a_number(scores, labels)
+            raise not_a_number(scores, labels)
         yield found
 
 
@@ -70,9 +71,9 @@ def ranks(scores: Float[Tensor, "samples classes"], labels: Int8[Tensor, "sample
         ([2, 1], [3, 1])
     """
     samples = len(scores)
-    marks = labels.cpu().numpy().T.copy(order="C")
+    marks = _turned(labels.cpu().numpy())
     present, unknown = marks == 1, marks < 0
-    ordered = _numbers(scores).T.copy(order="C")
+    ordered = _turned(_numbers(scores))
     # What is not known ranks below all that is.
     np.copyto(ordered, -np.inf, where=unknown)
     positives = ordered.ravel()[np.flatnonzero(present)]
@@ -95,6 +96,38 @@ def ranks(scores: Float[Tensor, "samples classes"], labels: Int8[Tensor, "sample
     return Ranks(column, hits, cells, place, support, known, ordered)
 
 
+def strictly_above(found: Ranks) -> tuple[Int64[np.ndarray, " positives"], Int64[np.ndarray, " positives"]]:
+    """Returns, for each known positive, how many known positives and how many known cells of its class rank above it.
+
+    `hits` and `cells` count besides what shares its score.
+
+    Example:
+        >>> scores = torch.tensor([[0.9], [0.7], [0.7]])
+        >>> strictly_above(ranks(scores, torch.tensor([[1], [0], [1]], dtype=torch.int8)))
+        (array([1, 0]), array([1, 0]))
+    """
+    samples = found.ordered.shape[1]
+    positives = found.ordered.ravel()[found.place]
+    cells = np.empty(len(positives), dtype=np.int64)
+    ends = found.support.cumsum()
+    for row, start, end in zip(found.ordered, (ends - found.support).tolist(), ends.tolist(), strict=True):
+        if start < end:
+            cells[start:end] = samples - row.searchsorted(positives[start:end], side="right")
+    # The positives above are those from the next score of the class on.
+    last = np.arange(len(positives))
+    last[:-1][found.place[1:] == found.place[:-1]] = len(positives)
+    last = np.minimum.accumulate(last[::-1])[::-1]
+    return ends[found.column] - 1 - last, cells
+
+
+def _turned(cells: Shaped[np.ndarray, "rows columns"]) -> Shaped[np.ndarray, "columns rows"]:
+    """Returns a copy in which a column lies in one piece."""
+    turned = np.empty(cells.shape[::-1], cells.dtype)
+    for start in range(0, len(cells), _TILE):
+        turned[:, start : start + _TILE] = cells[start : start + _TILE].T
+    return turned
+
+
 def _numbers(scores: Float[Tensor, "samples classes"]) -> Float[np.ndarray, "samples classes"]:
     """Returns scores as numpy has them: it knows no bfloat16, and sorts float16 slowly."""
     scores = scores.detach().cpu()
@@ -104,7 +137,8 @@ def _numbers(scores: Float[Tensor, "samples classes"]) -> Float[np.ndarray, "sam
     return numbers
 
 
-def _not_a_number(scores: Float[Tensor, "samples classes"], labels: Int8[Tensor, "samples classes"]) -> MlicError:
+def not_a_number(scores: Float[Tensor, "samples classes"], labels: Int8[Tensor, "samples classes"]) -> MlicError:
+    """Returns the error that the score of a known cell, or its logit, is not a number; one there has to be."""
     bad = scores.isnan() & (labels >= 0)
     sample, column = bad.nonzero()[0].tolist()
     return MlicError(
