@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mlic.errors import MlicError
 
-__all__ = ["Ranks", "not_a_number", "ranked", "ranks"]
+__all__ = ["Ranks", "not_a_number", "ranked", "ranked_rows", "ranks", "strictly_above"]
 
 _BLOCK_CELLS = 2**20  # the classes that are sorted at a time; some 12 bytes a cell while they are
 _TILE = 512  # the rows that are turned at a time: what is read and written then fits into a processor's first memory
@@ -48,6 +48,22 @@ def ranked(scores: Float[Tensor, "samples classes"], labels: Int8[Tensor, "sampl
     for block, block_labels in zip(torch.split(scores, width, dim=1), torch.split(labels, width, dim=1), strict=True):
         found = ranks(block, block_labels)
         if found.ordered.size and np.isnan(found.ordered[:, -1]).any():  # sorted, they come last
+            raise not_a_number(scores, labels)
+        yield found
+
+
+def ranked_rows(scores: Float[Tensor, "samples classes"], labels: Int8[Tensor, "samples classes"]) -> Iterator[Ranks]:
+    """Yields ranks of the classes within each sample, a few samples after the other; at least once.
+
+    What is a class in `Ranks` is a sample here, and the other way round.
+
+    Raises:
+        MlicError: if the score of a known cell is not a number.
+    """
+    height = max(1, _BLOCK_CELLS // max(1, scores.shape[1]))
+    for block, block_labels in zip(torch.split(scores, height), torch.split(labels, height), strict=True):
+        found = ranks(block.T, block_labels.T)
+        if found.ordered.size and np.isnan(found.ordered[:, -1]).any():
             raise not_a_number(scores, labels)
         yield found
 
