@@ -4,13 +4,13 @@ The functions take arrays and give a `Figure`; `svg` makes of it text for an HTM
 never drawn as 0: they are left out, and the chart says how many.
 """
 
+from mlic.charts.calibration import Bins, reliability
 from mlic.charts.comparison import compare
-from mlic.charts.cooccurrence import Pair, cooccurrence, differing_pairs, draw_cooccurrence
 from mlic.charts.curves import Curve, precision_recall, precision_recall_of_classes, threshold_curves
 from mlic.charts.histograms import score_histogram
-from mlic.charts.reliability import Bins, reliability
+from mlic.charts.inline import svg
 from mlic.charts.support import precision_by_support
-from mlic.charts.svg import svg
+from mlic.charts.together import Pair, cooccurrence, differing_pairs, draw_cooccurrence
 
 __all__ = [
     "Bins",

@@ -7,8 +7,8 @@ from jaxtyping import Float, Int64
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mlic.charts.placing import label_points
-from mlic.charts.style import BLUE, INK, ORANGE, across, empty, note, panel, sheet, style, unit_axis
+from mlic.charts.placing import alternate, label_points
+from mlic.charts.style import BLUE, GREY, INK, ORANGE, across, empty, note, panel, sheet, style, unit_axis
 from mlic.charts.words import plain, shorten, tips
 
 __all__ = ["compare"]
@@ -42,10 +42,10 @@ def compare(
     difference = second[defined] - first[defined]
     by_size = np.argsort(-np.abs(difference), kind="stable")[:_ROWS]
     rows = defined[by_size[np.argsort(-difference[by_size], kind="stable")]]
-    height = max(4.3, 0.155 * len(rows) + 1.1)
+    height = max(4.6, 0.155 * len(rows) + 1.1)
     words = [shorten(name, 28) for name in names]
     figure = sheet(9.4, height, f"Average precision of {words[1]} against {words[0]}, of {len(defined):,} classes.")
-    axes = panel(figure, 0.6, height - 3.85, 3.4, 3.4)
+    axes = panel(figure, 0.6, height - 3.82, 3.4, 3.4)
     unit_axis(axes, "x")
     unit_axis(axes, "y")
     axes.set(xlabel=f"average precision of {words[0]}", ylabel=f"average precision of {words[1]}")
@@ -54,7 +54,7 @@ def compare(
         empty(axes, "n/a: no class has known positives")
         return figure
     _draw_scatter(axes, classes, first, second, low, high, defined)
-    margin = max(across(shorten(classes[one], _NAME), 7) for one in rows) + 0.1
+    margin = max(across(shorten(classes[one], _NAME), 7.0) for one in rows) + 0.1
     left = 4.5 + margin
     beside = panel(figure, left, 0.62, 9.2 - left, height - 1.07)
     _draw_differences(beside, words, classes, first, second, low, high, rows)
@@ -75,11 +75,11 @@ def _draw_scatter(
     many = len(defined) > _MARKS
     said = [f"{name}: {a:.3f}, {b:.3f}" for name, a, b in zip(names, x, y, strict=True)]
     # A colour each: a group for each, so that the pointer finds the class.
-    colours = [_colour(low[one], high[one]) for one in defined]
+    colours = [_colour(float(low[one]), float(high[one])) for one in defined]
     axes.scatter(x, y, s=14, c=colours, alpha=0.75, linewidths=0, clip_on=False, rasterized=many,
                  gid=None if many else tips(said))  # fmt: skip
     far = np.argsort(-np.abs(y - x), kind="stable")
-    label_points(axes, x, y, names, far[:_LABELS])
+    label_points(axes, x, y, names, alternate(far, limit=_LABELS))
 
 
 def _draw_differences(
@@ -94,10 +94,10 @@ def _draw_differences(
 ) -> None:
     difference = second[rows] - first[rows]
     places = np.arange(len(rows))
-    colours = [_colour(low[one], high[one]) for one in rows]
+    colours = [_colour(float(low[one]), float(high[one])) for one in rows]
     axes.axvline(0, color=INK, linewidth=0.8)
     axes.hlines(places, low[rows], high[rows], colors=colours, linewidth=1.6)
-    axes.scatter(difference, places, s=16, c=colours, linewidths=0, zorder=3)
+    axes.scatter(difference, places, s=16, c=colours, linewidths=0, zorder=3, clip_on=False)
     axes.set_yticks(places, [shorten(classes[one], _NAME) for one in rows], fontsize=7)
     axes.set_ylim(len(rows) - 0.4, -0.6)
     ends = np.concatenate([difference, low[rows], high[rows]])
@@ -110,7 +110,7 @@ def _draw_differences(
 
 def _colour(low: float, high: float) -> str:
     """Returns the colour of the better model; a neutral one where the interval holds 0 or is not known."""
-    return BLUE if low > 0 else ORANGE if high < 0 else INK
+    return BLUE if low > 0 else ORANGE if high < 0 else GREY
 
 
 def _note(classes: int, defined: int, rows: int) -> str:
@@ -118,5 +118,5 @@ def _note(classes: int, defined: int, rows: int) -> str:
     if rows < defined:
         parts.append(f"On the right the {rows} of {defined:,} classes that differ most.")
     if defined < classes:
-        parts.append(f"{classes - defined:,} classes without known positives: n/a.")
+        parts.append(f"{classes - defined:,} of {classes:,} classes without known positives: n/a.")
     return "  ".join(parts)

@@ -7,18 +7,19 @@ import numpy as np
 from jaxtyping import Bool, Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from mlic.charts.style import BLUE, GREEN, INK, ORANGE, VIOLET, empty, note, panel, sheet, style, unit_axis
-from mlic.charts.thinning import thin
+from mlic.charts.thinning import steps
 from mlic.charts.words import plain, shorten, tips
 
 __all__ = ["Curve", "precision_recall", "precision_recall_of_classes", "threshold_curves"]
 
-_POINTS = 200  # of a line
+_POINTS = 150  # of a line
 _FAINT_POINTS = 60
 _FAINT_LINES = 80
 _PANELS = 40
-_GRID = np.linspace(0, 1, 201)
+_RECALLS = np.linspace(0, 1, 201)
 _UNDEFINED = "n/a: no class has known positives"
 
 
@@ -72,18 +73,21 @@ def precision_recall(
     for one in shown:
         said = tips([f"{plain(classes[one])}: {average_precision[one]:.3f}"])
         _draw_curve(axes, curves[one], _FAINT_POINTS, color=INK, alpha=0.2, linewidth=0.6, gid=said)
+    named = []
     for colour, (word, one) in zip((GREEN, VIOLET, ORANGE), _extremes(order), strict=False):
-        name = f"{word}{shorten(classes[one], 26)}  {average_precision[one]:.3f}"
-        _draw_curve(axes, curves[one], _POINTS, color=colour, linewidth=1.1, label=name)
-    mean_curve = np.mean([_at_recalls(curves[one]) for one in order], axis=0)
-    axes.plot(_GRID, mean_curve, color=INK, linewidth=2, clip_on=False, label=f"mean of classes  {mean:.3f}")
-    if _is_defined(micro):
-        label = f"all cells (micro)  {_figure(micro_average_precision)}"
-        _draw_curve(axes, micro, _POINTS, color=BLUE, linewidth=2, label=label)
-    handles, labels = axes.get_legend_handles_labels()
-    axes.legend(handles[::-1], labels[::-1], loc="upper left", bbox_to_anchor=(1.02, 1), title="average precision",
+        name = f"{word}{shorten(classes[one], 26)}\u2002{average_precision[one]:.3f}"
+        named.append(_draw_curve(axes, curves[one], _POINTS, color=colour, linewidth=1.1, label=name))
+    bold = []
+    if len(classes) > 1:  # of one class they are its curve
+        label = f"all cells (micro)\u2002{_figure(micro_average_precision)}"
+        bold.append(_draw_curve(axes, micro, _POINTS, color=BLUE, linewidth=2, label=label))
+        mean_curve = np.mean([_at_recalls(curves[one]) for one in order], axis=0)
+        label = f"mean of classes\u2002{mean:.3f}"
+        bold += axes.plot(_RECALLS, mean_curve, color=INK, linewidth=2, clip_on=False, label=label)
+    axes.legend(handles=bold + named, loc="upper left", bbox_to_anchor=(1.02, 1), title="average precision",
                 title_fontsize=7.5, alignment="left", labelspacing=0.8)  # fmt: skip
-    note(figure, _count_note(len(shown), len(order), len(classes)))
+    if len(classes) > 1:
+        note(figure, _count_note(len(shown), len(order), len(classes)))
     return figure
 
 
@@ -151,19 +155,16 @@ def threshold_curves(name: str, curve: Curve, threshold: float | None = None) ->
     f1 = np.divide(2 * curve.precision * curve.recall, both, out=np.zeros_like(both), where=both > 0)
     x = np.concatenate([[0.0], curve.thresholds[::-1]])
     lines = (("precision", curve.precision, BLUE, "-"), ("recall", curve.recall, ORANGE, "--"), ("F1", f1, GREEN, "-"))
-    for label, values, colour, dashes in lines:
+    chosen = float("nan") if threshold is None else threshold
+    at = int((curve.thresholds >= chosen).sum()) - 1
+    for word, values, colour, dashes in lines:
         y = np.concatenate([values[-1:], values[::-1]])
-        kept = thin(x, y, _POINTS)
-        axes.plot(x[kept], y[kept], dashes, drawstyle="steps-pre", color=colour, clip_on=False, label=label,
-                  linewidth=2 if label == "F1" else 1.4)  # fmt: skip
-    handles, _ = axes.get_legend_handles_labels()
-    if threshold is not None and np.isfinite(threshold):
-        at = int((curve.thresholds >= threshold).sum()) - 1
-        found = [f"{label} {values[at]:.3f}" if at >= 0 else label for label, values, _, _ in lines]
-        handles.append(axes.axvline(threshold, color=INK, linewidth=1, linestyle=":"))
-        axes.legend(handles, [*found, f"threshold {threshold:.3f}"], loc="upper left", bbox_to_anchor=(1.0, 1))
-    else:
-        axes.legend(handles, [label for label, _, _, _ in lines], loc="upper left", bbox_to_anchor=(1.0, 1))
+        label = f"{word}\u2002{values[at]:.3f}" if at >= 0 else word
+        width = 2 if word == "F1" else 1.4
+        _draw_steps(axes, x, y, _POINTS, linestyle=dashes, color=colour, linewidth=width, label=label)
+    if np.isfinite(chosen):
+        axes.axvline(chosen, color=INK, linewidth=1, linestyle=":", label=f"threshold\u2002{chosen:.3f}")
+    axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1))
     return figure
 
 
@@ -173,17 +174,24 @@ def _unit_axes(axes: Axes, x: str, y: str) -> None:
     axes.set(xlabel=x, ylabel=y)
 
 
-def _draw_curve(axes: Axes, curve: Curve, limit: int, **look: object) -> None:
-    """Draws steps, whose area is the average precision: lines from point to point would promise more."""
+def _draw_curve(axes: Axes, curve: Curve, limit: int, **look: object) -> Line2D:
+    """Draws steps, below which the area is the average precision: lines from point to point would promise more."""
     x, y = curve.recall, curve.precision
     if x[0] > 0:
         x, y = np.concatenate([[0.0], x]), np.concatenate([y[:1], y])
-    kept = thin(x, y, limit)
-    axes.plot(x[kept], y[kept], drawstyle="steps-pre", clip_on=False, **look)  # type: ignore[arg-type]
+    return _draw_steps(axes, x, y, limit, **look)
+
+
+def _draw_steps(
+    axes: Axes, x: Float[np.ndarray, " points"], y: Float[np.ndarray, " points"], limit: int, **look: object
+) -> Line2D:
+    corners = steps(x, y, limit)
+    line: Line2D = axes.plot(*corners, clip_on=False, **look)[0]  # type: ignore[arg-type]
+    return line
 
 
 def _at_recalls(curve: Curve) -> Float[np.ndarray, " recalls"]:
-    at = np.searchsorted(curve.recall, _GRID - 1e-9)
+    at = np.searchsorted(curve.recall, np.maximum(_RECALLS - 1e-9, 1e-9))
     return curve.precision[np.minimum(at, len(curve.recall) - 1)]
 
 
@@ -208,8 +216,6 @@ def _figure(value: float) -> str:
 
 
 def _count_note(shown: int, defined: int, classes: int) -> str:
-    many = (
-        f"{shown:,} of {defined:,} classes" if shown < defined else f"{defined:,} classes" if defined > 1 else "1 class"
-    )
-    missing = f", {classes - defined:,} without known positives: n/a" if defined < classes else ""
+    many = f"{shown:,} of {defined:,} classes" if shown < defined else f"{defined:,} of {classes:,} classes"
+    missing = f"; {classes - defined:,} without known positives: n/a" if defined < classes else ""
     return f"Thin lines: {many}{missing}."

@@ -48,6 +48,6 @@ def score_histogram(
         label = f"{word} ({len(values):,})"
         axes.stairs(heights, edges, baseline=_FLOOR, color=colour, linewidth=1.2, label=label)
     if threshold is not None and np.isfinite(threshold):
-        axes.axvline(threshold, color=INK, linewidth=1, linestyle=":", label=f"threshold {threshold:.3f}")
+        axes.axvline(threshold, color=INK, linewidth=1, linestyle=":", label=f"threshold\u2002{threshold:.3f}")
     axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1))
     return figure

@@ -12,7 +12,7 @@ from mlic.charts.words import shorten
 
 __all__ = ["alternate", "label_points"]
 
-_SIZE = 7  # points
+_SIZE = 7.0  # points
 _LONGEST = 22
 _GAP = 4.5  # points between a mark and its label
 
@@ -79,10 +79,10 @@ def label_points(
 
 
 _SIDES: tuple[tuple[tuple[float, float], str, str], ...] = (
-    ((1, 0), "left", "center"),
-    ((-1, 0), "right", "center"),
-    ((0, 1), "center", "bottom"),
-    ((0, -1), "center", "top"),
+    ((1.0, 0.0), "left", "center"),
+    ((-1.0, 0.0), "right", "center"),
+    ((0.0, 1.0), "center", "bottom"),
+    ((0.0, -1.0), "center", "top"),
     ((0.7, 0.7), "left", "bottom"),
     ((-0.7, 0.7), "right", "bottom"),
     ((0.7, -0.7), "left", "top"),

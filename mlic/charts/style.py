@@ -14,6 +14,7 @@ from mlic.charts.words import length, plain
 __all__ = [
     "BLUE",
     "GREEN",
+    "GREY",
     "INK",
     "ORANGE",
     "VIOLET",
@@ -28,7 +29,7 @@ __all__ = [
 ]
 
 # Each is seen on white and on black; INK becomes the colour of the text around the chart.
-BLUE, ORANGE, GREEN, VIOLET = "#2f86bd", "#cf6f1b", "#3a9a5f", "#8f6bc1"
+BLUE, ORANGE, GREEN, VIOLET, GREY = "#2f86bd", "#cf6f1b", "#3a9a5f", "#8f6bc1", "#80868c"
 INK = "#010203"
 _SIZE = 8.5  # points
 _SMALL = 7.5
@@ -123,11 +124,20 @@ def unit_axis(axes: Axes, which: str) -> None:
     axes.set(**{f"{which}lim": (0, 1), f"{which}ticks": ticks, f"{which}ticklabels": [f"{tick:g}" for tick in ticks]})
 
 
-def log_axis(axes: Axes, which: str, low: float, high: float) -> None:
-    """Makes an axis logarithmic, with numbers such as 1,000 in place of powers."""
+def log_axis(axes: Axes, which: str, low: float, high: float, most: int = 7) -> None:
+    """Makes an axis logarithmic, with numbers such as 1,000 in place of powers.
+
+    Args:
+        axes: that the axis belongs to.
+        which: "x" or "y".
+        low: where it begins.
+        high: where it ends.
+        most: about how many marks there is room for.
+    """
     axes.set(**{f"{which}scale": "log", f"{which}lim": (low, high)})
     axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_major_locator(LogLocator(base=10, numticks=7))
+    subs = (1.0, 2.0, 5.0) if high / low < 10 ** (most / 3) else (1.0,)
+    axis.set_major_locator(LogLocator(base=10, subs=subs, numticks=most))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: _count(value)))
 

@@ -42,10 +42,10 @@ def precision_by_support(
         return figure
     x, y = support[defined].astype(float), average_precision[defined]
     names = [plain(classes[one]) for one in defined]
-    log_axis(axes, "x", x.min() / 1.3, x.max() * 1.3)
+    log_axis(axes, "x", x.min() / 1.3, x.max() * 1.3, most=9)
     many = len(defined) > _MARKS
     said = None if many else tips([f"{name}: {a:.3f}, {s:,.0f}" for name, a, s in zip(names, y, x, strict=True)])
-    axes.scatter(x, y, s=14, color=BLUE, alpha=0.75, linewidths=0, clip_on=False, rasterized=many, gid=said)
+    axes.scatter(x, y, s=18, color=BLUE, alpha=0.75, linewidths=0, clip_on=False, rasterized=many, gid=said)
     far = np.argsort(-np.abs(y - np.median(y)), kind="stable")
     orders = np.argsort(y, kind="stable"), np.argsort(-y, kind="stable"), np.argsort(-x, kind="stable"), far
     label_points(axes, x, y, names, alternate(*orders, limit=_LABELS))

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Float32, Int64
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.colors import Colormap, LinearSegmentedColormap, Normalize, PowerNorm
 from matplotlib.figure import Figure
 
 from mlic.charts.style import BLUE, across, empty, note, panel, sheet, style
@@ -60,12 +60,12 @@ def cooccurrence(
     seen = torch.zeros(classes, classes)
     rows = max(1, _CELLS // max(1, classes))
     for start in range(0, len(present), rows):
-        known_here = torch.from_numpy(known[start : start + rows])
-        given = (torch.from_numpy(present[start : start + rows]) & known_here).float()
+        known_here = torch.tensor(known[start : start + rows])
+        given = (torch.tensor(present[start : start + rows]) & known_here).float()
         left = given.T.to_sparse() if given.mean() < _SPARSE else given.T
         together += left @ given
         seen += given.sum(0)[:, None] if known_here.all() else left @ known_here.float()
-    share: Float32[np.ndarray, "classes classes"] = (together / seen).numpy()  # 0 / 0 is NaN
+    share: Float32[np.ndarray, "classes classes"] = together.div_(seen).numpy()  # 0 / 0 is NaN
     return share
 
 
@@ -93,16 +93,18 @@ def differing_pairs(
         >>> differing_pairs(true, predicted, np.array([20, 10]), np.array([36, 10]), at_most=1)
         [Pair(given=1, other=0, true=0.4, predicted=0.9)]
     """
-    apart = np.abs(predicted - true)
-    np.fill_diagonal(apart, np.nan)
-    apart[(true_counts < least) | (predicted_counts < least)] = np.nan
-    apart = np.where(apart > 0, apart, -1).ravel()  # NaN too
-    at_most = min(at_most, apart.size)
-    highest = np.argpartition(-apart, at_most - 1)[:at_most] if at_most else np.zeros(0, dtype=np.int64)
-    highest = np.sort(highest)
-    highest = highest[np.argsort(-apart[highest], kind="stable")]
-    pairs = [divmod(int(cell), len(true)) for cell in highest if apart[cell] > 0]
-    return [Pair(one, other, float(true[one, other]), float(predicted[one, other])) for one, other in pairs]
+    rare = (true_counts < least) | (predicted_counts < least)
+    rows = max(1, _CELLS // max(1, len(true)))
+    best: list[tuple[float, int, int]] = []
+    for start in range(0, len(true), rows):
+        apart = np.abs(predicted[start : start + rows] - true[start : start + rows])
+        apart[rare[start : start + rows]] = 0
+        apart[np.arange(len(apart)), np.arange(start, start + len(apart))] = 0  # a class comes with itself
+        apart = np.nan_to_num(apart, copy=False, nan=0).ravel()
+        highest = np.argpartition(-apart, at_most)[:at_most] if at_most < len(apart) else np.arange(len(apart))
+        found = [(-float(apart[cell]), *divmod(int(cell), len(true))) for cell in highest if apart[cell] > 0]
+        best = sorted(best + [(size, start + given, other) for size, given, other in found])[:at_most]
+    return [Pair(given, other, float(true[given, other]), float(predicted[given, other])) for _, given, other in best]
 
 
 @style()
@@ -124,13 +126,13 @@ def draw_cooccurrence(
     names = [shorten(classes[one], _NAME) for one in order]
     margin = max((across(name, 6.5) for name in names), default=0.5) + 0.12
     side = min(3.75, max(1.6, 0.3 * len(order)))
-    width, height = margin + 2 * side + 0.95, margin + side + 0.55
+    width, height = max(7.4, margin + 2 * side + 0.95), margin + side + 0.55
     figure = sheet(width, height, f"Classes that come together, of {len(order)} classes: by the labels, and predicted.")
     blocks = [share[np.ix_(order, order)].astype(float) for share in (true, predicted)]
     for block in blocks:
         np.fill_diagonal(block, np.nan)
     highest = max([0.01, *(float(np.nanmax(block, initial=0)) for block in blocks)])
-    scale = Normalize(0, highest)
+    scale = PowerNorm(0.5, 0, highest)  # most shares are small
     for at, (title, block) in enumerate(zip(("by the labels", "predicted"), blocks, strict=True)):
         axes = panel(figure, margin + at * (side + 0.15), margin + 0.28, side, side)
         _draw_block(axes, title, names, block, scale)
@@ -140,7 +142,10 @@ def draw_cooccurrence(
     bar.grid(visible=False)
     figure.colorbar(ScalarMappable(scale, _colours()), cax=bar).outline.set_visible(False)
     more = f"  The {len(order)} most frequent of {len(classes):,} classes." if len(order) < len(classes) else ""
-    note(figure, f"Of the samples with the row's class, the share that has the column's.  Grey: n/a.{more}")
+    note(
+        figure,
+        f"Of the samples with the row's class, the share that has the column's.  Grey: n/a, or the class itself.{more}",
+    )
     return figure
 
 
@@ -161,8 +166,7 @@ def _draw_block(
     axes.set_yticks(places, names, fontsize=6.5)
 
 
-def _colours() -> LinearSegmentedColormap:
+def _colours() -> Colormap:
     """From nothing to blue: what is seldom has the colour of the page, be it light or dark."""
     colours = LinearSegmentedColormap.from_list("share", [f"{BLUE}0d", BLUE])
-    colours.set_bad("#80808050")
-    return colours
+    return colours.with_extremes(bad="#80808050")

@@ -15,6 +15,7 @@ from mlic.charts.words import tips_of
 
 __all__ = ["svg"]
 
+_DPI = 160  # of what is kept as pixels, such as very many points
 _DROPPED = ("metadata", "style")  # a <style> of one chart would reach the whole page
 _REFERENCE = re.compile(r"#([^)]+)")
 _NUMBER = re.compile(r"-?\d+\.\d+")
@@ -38,10 +39,10 @@ def svg(figure: Figure) -> str:
         # The reader's browser has fonts that matplotlib has not.
         warnings.filterwarnings("ignore", message="Glyph")
         for text in figure.findobj(Text):
-            assert isinstance(text, Text)
-            text.set_parse_math(False)
+            if isinstance(text, Text):
+                text.set_parse_math(False)
         stream = io.BytesIO()
-        figure.savefig(stream, format="svg", metadata={"Date": None})
+        figure.savefig(stream, format="svg", dpi=_DPI, metadata={"Date": None})
     root = ElementTree.fromstring(stream.getvalue())
     title = str(figure.get_label())
     digest = hashlib.sha256(stream.getvalue() + title.encode()).hexdigest()[:8]
@@ -195,8 +196,12 @@ def _flatten(element: Element) -> None:
 
 
 def _may_merge(outer: Element, inner: Element) -> bool:
-    """Whether a group's attributes may stand on the one element that it holds."""
-    return "transform" not in inner.attrib and outer.attrib.keys().isdisjoint(inner.attrib)
+    """Whether a group's attributes may stand on the one element that it holds.
+
+    What moves an element, be it a transform or the place of a <use>, would move its clip path too.
+    """
+    moves = inner.tag == "use" or "transform" in inner.attrib
+    return not (moves and "clip-path" in outer.attrib) and outer.attrib.keys().isdisjoint(inner.attrib)
 
 
 def _hoist(element: Element) -> None:

@@ -56,7 +56,7 @@ def reliability(before: Bins, after: Bins | None = None) -> Figure:
         below.set_yticks([])
         return figure
     axes.legend(loc="upper left")
-    log_axis(below, "y", 0.7, max(float(bins.cells.max()) for _, bins, _, _ in kinds) * 2)
+    log_axis(below, "y", 0.7, max(float(bins.cells.max()) for _, bins, _, _ in kinds) * 2, most=4)
     for at, (_, bins, colour, _) in enumerate(kinds):
         width = 0.8 / len(kinds) / len(bins.cells)
         middles = (np.arange(len(bins.cells)) + 0.5) / len(bins.cells) + (at - (len(kinds) - 1) / 2) * width
