@@ -89,7 +89,7 @@ def _derivatives(margins: Float[Tensor, " cells"], slope: float) -> tuple[float,
         margin = some.double()
         pull = torch.mul(margin, -slope).sigmoid_().mul_(margin)
         first = first - pull.sum()
-        second = second + pull @ margin.sub_(pull)
+        second = second + pull @ (margin - pull)
     return first.item(), second.item()
 
 
