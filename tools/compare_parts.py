@@ -41,7 +41,7 @@ from mlic.labels import LabelTable
 from mlic.labels.counts import class_counts
 from mlic.labels.unknown import resolved
 from mlic.losses.base import Loss
-from mlic.metrics import count_cells, f1_micro, mean_average_precision, mean_of_defined, precision, recall
+from mlic.metrics import class_precision, class_recall, count_cells, f1_micro, mean_average_precision
 from mlic.parameters import parameter_groups
 from mlic.thresholds import fit_thresholds
 
@@ -247,15 +247,13 @@ def judge(
     thresholds = torch.full((labels.shape[1],), 0.5)
     if not loss.decides_at_zero:
         thresholds = fit_thresholds(val_logits.sigmoid(), val_labels)
-    scores = logits.sigmoid()
-    counts = count_cells(scores, labels, thresholds)
-    mean_precision = float(precision(counts).nan_to_num(0.0).mean())
-    mean_recall = float(mean_of_defined(recall(counts))[0])
+    counts = count_cells(logits.sigmoid() >= thresholds, labels)
+    mean_precision, mean_recall = float(class_precision(counts, "all")), float(class_recall(counts))
     return {
         "val mAP": float(mean_average_precision(val_logits, val_labels)),
         "mAP": float(mean_average_precision(logits, labels)),
         "CF1": 2 * mean_precision * mean_recall / max(mean_precision + mean_recall, 1e-12),
-        "OF1": float(f1_micro(scores, labels, thresholds)),
+        "OF1": float(f1_micro(counts)),
     }
 
 

@@ -1,4 +1,4 @@
-"""How many cells are predicted rightly and wrongly, and what is made of these numbers."""
+"""How many cells are decided rightly and wrongly, and what is made of these numbers for each class."""
 
 from typing import NamedTuple
 
@@ -7,44 +7,50 @@ import torch
 from jaxtyping import Bool, Float, Int8, Int64
 from torch import Tensor
 
-from mlic.metrics.averages import mean_of_defined
-
-__all__ = ["Counts", "count_cells", "f1", "mean_f1", "pooled_f1", "precision", "recall", "share_present", "share_wrong"]
+__all__ = ["Counts", "count_cells", "f1", "jaccard", "precision", "recall", "support"]
 
 
 class Counts(NamedTuple):
-    """The known cells of each class, by what they are and what was predicted: four numbers of cells, per class."""
+    """The known cells of each class, by what they are and what was predicted: four numbers of cells, per class.
 
-    true_positives: Int64[Tensor, " classes"]
-    false_positives: Int64[Tensor, " classes"]
-    false_negatives: Int64[Tensor, " classes"]
-    true_negatives: Int64[Tensor, " classes"]
+    Resamples, if there are any, come first: all that is made of counts runs over the last axis.
+    """
+
+    true_positives: Int64[Tensor, "*resamples classes"]
+    false_positives: Int64[Tensor, "*resamples classes"]
+    false_negatives: Int64[Tensor, "*resamples classes"]
+    true_negatives: Int64[Tensor, "*resamples classes"]
 
 
-def count_cells(
-    scores: Float[Tensor, "samples classes"],
-    labels: Int8[Tensor, "samples classes"],
-    thresholds: Float[Tensor, " classes"],
-) -> Counts:
+def count_cells(present: Bool[Tensor, "samples classes"], labels: Int8[Tensor, "samples classes"]) -> Counts:
     """Counts the known cells of each class, by what they are and what was predicted.
 
+    Args:
+        present: which classes are said to be present.
+        labels: 1 present, 0 absent, -1 unknown.
+
     Example:
-        >>> scores, labels = torch.tensor([[0.9], [0.8], [0.7]]), torch.tensor([[1], [0], [-1]], dtype=torch.int8)
-        >>> counts = count_cells(scores, labels, torch.tensor([0.5]))
+        >>> present = torch.tensor([[True], [True], [False]])
+        >>> counts = count_cells(present, torch.tensor([[1], [0], [-1]], dtype=torch.int8))
         >>> [int(count) for count in counts]
         [1, 1, 0, 0]
     """
     # numpy counts over the first axis three times as fast as torch sums.
-    predicted = (scores >= thresholds).cpu().numpy()
-    present, absent = (labels == 1).cpu().numpy(), (labels == 0).cpu().numpy()
-    true_positives, false_positives = _counted(predicted & present), _counted(predicted & absent)
+    predicted = present.cpu().numpy()
+    positives, negatives = (labels == 1).cpu().numpy(), (labels == 0).cpu().numpy()
+    true_positives, false_positives = _counted(predicted & positives), _counted(predicted & negatives)
     counts = (
         true_positives,
         false_positives,
-        _counted(present) - true_positives,
-        _counted(absent) - false_positives,
+        _counted(positives) - true_positives,
+        _counted(negatives) - false_positives,
     )
-    return Counts(*(torch.from_numpy(count).to(scores.device) for count in counts))
+    return Counts(*(torch.from_numpy(count).to(labels.device) for count in counts))
+
+
+def support(counts: Counts) -> Int64[Tensor, "*classes"]:
+    """Returns the number of known positives."""
+    return counts.true_positives + counts.false_negatives
 
 
 def precision(counts: Counts) -> Float[Tensor, "*classes"]:
@@ -54,7 +60,7 @@ def precision(counts: Counts) -> Float[Tensor, "*classes"]:
 
 def recall(counts: Counts) -> Float[Tensor, "*classes"]:
     """Returns the share of the present cells that are predicted, per class; NaN where none is present."""
-    return counts.true_positives.double() / (counts.true_positives + counts.false_negatives)
+    return counts.true_positives.double() / support(counts)
 
 
 def f1(counts: Counts) -> Float[Tensor, "*classes"]:
@@ -63,29 +69,9 @@ def f1(counts: Counts) -> Float[Tensor, "*classes"]:
     return doubled.double() / (doubled + counts.false_positives + counts.false_negatives)
 
 
-def pooled_f1(counts: Counts) -> Float[Tensor, ""]:
-    """Returns F1 of the cells of all classes together."""
-    return f1(Counts(*(count.sum() for count in counts)))
-
-
-def mean_f1(counts: Counts) -> Float[Tensor, ""]:
-    """Returns the mean F1 of the classes that have a known positive."""
-    present = counts.true_positives + counts.false_negatives > 0
-    return mean_of_defined(torch.where(present, f1(counts), torch.nan))[0]
-
-
-def share_wrong(counts: Counts) -> Float[Tensor, ""]:
-    """Returns the share of the known cells that are predicted wrongly."""
-    return (counts.false_positives + counts.false_negatives).sum().double() / _known(counts)
-
-
-def share_present(counts: Counts) -> Float[Tensor, ""]:
-    """Returns the share of the known cells that are present."""
-    return (counts.true_positives + counts.false_negatives).sum().double() / _known(counts)
-
-
-def _known(counts: Counts) -> Int64[Tensor, ""]:
-    return torch.stack([count.sum() for count in counts]).sum()
+def jaccard(counts: Counts) -> Float[Tensor, "*classes"]:
+    """Returns TP / (TP + FP + FN) per class (Jaccard 1901); NaN where nothing is present and nothing predicted."""
+    return counts.true_positives.double() / (counts.true_positives + counts.false_positives + counts.false_negatives)
 
 
 def _counted(cells: Bool[np.ndarray, "samples classes"]) -> Int64[np.ndarray, " classes"]:
