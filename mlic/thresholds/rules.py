@@ -73,6 +73,24 @@ class DecisionRule:
             return self.target
         return 0.1 if self.objective == "fnr" else 0.5
 
+    @property
+    def goal(self) -> str:
+        """What is asked of the thresholds, in words.
+
+        Example:
+            >>> DecisionRule(objective="recall", target=0.9).goal
+            'a recall of at least 0.9'
+        """
+        if self.objective == "f1":
+            return (
+                "the highest F1" if self.beta == 1 else f"the highest F1, recall counting {self.beta:g} times as much"
+            )
+        if self.objective == "fixed":
+            return f"the score {self.level:g}"
+        if self.objective == "fnr":
+            return f"at most {self.level:g} of the classes of an image missed, on average"
+        return f"a {self.objective} of at least {self.level:g}"
+
     def _check_target(self) -> None:
         if self.target is None:
             if self.objective in ("precision", "recall"):
