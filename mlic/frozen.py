@@ -21,6 +21,7 @@ import mlic.headers
 import mlic.heads.pooling
 import mlic.images
 import mlic.jpeg
+import mlic.pixels
 from mlic.classifier import MultiLabelClassifier
 from mlic.datamodules.augmentation import Augmentation
 from mlic.datamodules.base import MultiLabelDataModule
@@ -41,7 +42,7 @@ log = logging.getLogger(__name__)
 _STEPS = 200
 _BYTES_AT_ONCE = 2**26
 # Their code decides what features are.
-_MODULES = (mlic.headers, mlic.heads.pooling, mlic.images, mlic.jpeg)
+_MODULES = (mlic.headers, mlic.heads.pooling, mlic.images, mlic.jpeg, mlic.pixels)
 # What they do to the steps of a training shows in no hook of a batch.
 _STEPWISE = (
     pl.callbacks.BatchSizeFinder,

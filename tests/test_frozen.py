@@ -382,7 +382,7 @@ def test_features_depend_on_the_code_that_makes_them(frozen, capsys, monkeypatch
     seen = []
     monkeypatch.setattr("mlic.frozen.code_digest", lambda modules: seen.extend(m.__name__ for m in modules) or "other")
     assert "0 of 48 images are in" in fit(frozen, capsys)
-    assert {"mlic.backbones.timm", "mlic.images", "mlic.jpeg", "mlic.heads.pooling"} <= set(seen)
+    assert {"mlic.backbones.timm", "mlic.images", "mlic.jpeg", "mlic.pixels", "mlic.heads.pooling"} <= set(seen)
 
 
 @pytest.mark.slow
