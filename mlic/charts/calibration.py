@@ -43,7 +43,6 @@ def reliability(before: Bins, after: Bins | None = None) -> Figure:
     unit_axis(axes, "y")
     axes.set_xticklabels([])
     axes.set_ylabel("share present")
-    axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=":")
     for name, bins, colour, look in kinds:
         some = bins.cells > 0
         axes.plot(bins.mean_score[some], bins.share_present[some], look, color=colour, label=name, markersize=4,
@@ -55,6 +54,7 @@ def reliability(before: Bins, after: Bins | None = None) -> Figure:
         empty(axes, "n/a: no known labels")
         below.set_yticks([])
         return figure
+    axes.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=":")
     axes.legend(loc="upper left")
     log_axis(below, "y", 0.7, max(float(bins.cells.max()) for _, bins, _, _ in kinds) * 2, most=4)
     for at, (_, bins, colour, _) in enumerate(kinds):

@@ -27,14 +27,14 @@ class Curve(NamedTuple):
     """What a class, or all cells, would get with each threshold, from the highest threshold to the lowest.
 
     Attributes:
-        thresholds: falling.
         precision: of the cells whose score is the threshold or more.
-        recall: rising.
+        recall: of the same, rising; NaN without known positives.
+        thresholds: falling.
     """
 
-    thresholds: Float[np.ndarray, " points"]
     precision: Float[np.ndarray, " points"]
     recall: Float[np.ndarray, " points"]
+    thresholds: Float[np.ndarray, " points"]
 
 
 @style()
@@ -75,19 +75,16 @@ def precision_recall(
         _draw_curve(axes, curves[one], _FAINT_POINTS, color=INK, alpha=0.2, linewidth=0.6, gid=said)
     named = []
     for colour, (word, one) in zip((GREEN, VIOLET, ORANGE), _extremes(order), strict=False):
-        name = f"{word}{shorten(classes[one], 26)}\u2002{average_precision[one]:.3f}"
-        named.append(_draw_curve(axes, curves[one], _POINTS, color=colour, linewidth=1.1, label=name))
+        label = f"{word}{shorten(classes[one], 26)}\u2002{average_precision[one]:.3f}"
+        named.append(_draw_curve(axes, curves[one], _POINTS, color=colour, linewidth=1.1, label=label))
     bold = []
     if len(classes) > 1:  # of one class they are its curve
         label = f"all cells (micro)\u2002{_figure(micro_average_precision)}"
         bold.append(_draw_curve(axes, micro, _POINTS, color=BLUE, linewidth=2, label=label))
-        mean_curve = np.mean([_at_recalls(curves[one]) for one in order], axis=0)
-        label = f"mean of classes\u2002{mean:.3f}"
-        bold += axes.plot(_RECALLS, mean_curve, color=INK, linewidth=2, clip_on=False, label=label)
+        bold.append(_draw_mean(axes, [curves[one] for one in order], f"mean of classes\u2002{mean:.3f}"))
+        note(figure, _count_note(len(shown), len(order), len(classes)))
     axes.legend(handles=bold + named, loc="upper left", bbox_to_anchor=(1.02, 1), title="average precision",
                 title_fontsize=7.5, alignment="left", labelspacing=0.8)  # fmt: skip
-    if len(classes) > 1:
-        note(figure, _count_note(len(shown), len(order), len(classes)))
     return figure
 
 
@@ -190,9 +187,12 @@ def _draw_steps(
     return line
 
 
-def _at_recalls(curve: Curve) -> Float[np.ndarray, " recalls"]:
-    at = np.searchsorted(curve.recall, np.maximum(_RECALLS - 1e-9, 1e-9))
-    return curve.precision[np.minimum(at, len(curve.recall) - 1)]
+def _draw_mean(axes: Axes, curves: Sequence[Curve], label: str) -> Line2D:
+    places = [np.searchsorted(curve.recall, np.maximum(_RECALLS - 1e-9, 1e-9)) for curve in curves]
+    of_each = [
+        curve.precision[np.minimum(place, len(curve.recall) - 1)] for curve, place in zip(curves, places, strict=True)
+    ]
+    return axes.plot(_RECALLS, np.mean(of_each, axis=0), color=INK, linewidth=2, clip_on=False, label=label)[0]
 
 
 def _is_defined(curve: Curve) -> bool:

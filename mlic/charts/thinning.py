@@ -7,6 +7,8 @@ from jaxtyping import Bool, Float, Int64
 
 __all__ = ["steps", "thin"]
 
+_MANY = 1 << 18
+
 _Points = Float[np.ndarray, " points"]
 
 
@@ -54,8 +56,9 @@ def steps(x: _Points, y: _Points, limit: int) -> tuple[Float[np.ndarray, " verti
         >>> x.tolist(), y.tolist()
         ([0.0, 0.0, 0.5, 0.5, 1.0], [1.0, 0.5, 0.5, 0.25, 0.25])
     """
-    turns = _turns(x, y)
-    x, y = x[turns], y[turns]
+    if len(x) < _MANY:  # of more points no step is seen
+        turns = _turns(x, y)
+        x, y = x[turns], y[turns]
     kept = thin(x, y, limit)
     step = np.flatnonzero(np.diff(kept) == 1) + 1
     before = kept[step - 1]

@@ -45,7 +45,7 @@ def curve_of(scores: np.ndarray, labels: np.ndarray) -> Curve:
     hits = np.cumsum(labels[order] == 1)
     if not hits[-1:].any():
         return Curve(np.zeros(0), np.zeros(0), np.zeros(0))
-    return Curve(scores[order], hits / np.arange(1, len(hits) + 1), hits / hits[-1])
+    return Curve(hits / np.arange(1, len(hits) + 1), hits / hits[-1], scores[order])
 
 
 def every_chart(classes: list[str], samples: int) -> dict[str, Figure]:

@@ -21,9 +21,9 @@ from mlic.charts import (
     threshold_curves,
 )
 
-DOG = Curve(np.array([0.9, 0.6, 0.5, 0.1]), np.array([1, 0.5, 2 / 3, 0.5]), np.array([0.5, 0.5, 1, 1]))
-CAT = Curve(np.array([0.8, 0.2]), np.array([0.0, 0.5]), np.array([0.0, 1.0]))
-NOTHING = Curve(np.zeros(0), np.zeros(0), np.zeros(0))
+DOG = Curve(np.array([1, 0.5, 2 / 3, 0.5]), np.array([0.5, 0.5, 1, 1]), np.array([0.9, 0.6, 0.5, 0.1]))
+CAT = Curve(np.array([0.0, 0.5]), np.array([0.0, 1.0]), np.array([0.8, 0.2]))
+NOTHING = Curve(np.zeros(1), np.full(1, np.nan), np.ones(1))
 NAN = float("nan")
 
 
@@ -53,7 +53,7 @@ def test_the_area_below_the_mean_curve_is_the_mean_average_precision():
     curves, precisions = [], []
     for _ in range(5):
         hits = np.cumsum(rng.random(2000) < 0.3)
-        curve = Curve(np.linspace(1, 0, 2000), hits / np.arange(1, 2001), hits / hits[-1])
+        curve = Curve(hits / np.arange(1, 2001), hits / hits[-1], np.linspace(1, 0, 2000))
         curves.append(curve)
         precisions.append(float((np.diff(curve.recall, prepend=0) * curve.precision).sum()))
     figure = precision_recall(list("abcde"), curves, np.array(precisions), curves[0], 0.3)
