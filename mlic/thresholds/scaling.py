@@ -125,7 +125,8 @@ def platt_scaling(
     present = (labels == 1).sum(dim=0)
     absent = known.sum(dim=0) - present
     enough = (present >= max(1, min_support)) & (absent >= max(1, min_support))
-    slope, offset = _regression(logits, labels)
+    slope, offset = torch.zeros(2, len(enough), dtype=torch.float64, device=logits.device)
+    slope[enough], offset[enough] = _regression(logits[:, enough], labels[:, enough])
     own = enough & (slope >= _FLATTEST)
     if own.all():
         return Scaling(slope, offset, ~own)

@@ -163,3 +163,17 @@ def test_the_order_of_the_samples_changes_no_decision():
     for rule in RULES:
         one, other = (fit_decisions(rule, logits[rows], labels[rows]) for rows in (slice(None), order))
         assert torch.equal(one.decisions.present(logits), other.decisions.present(logits))
+
+
+def test_the_threshold_of_calibrated_scores_is_half_of_the_best_f1():
+    # Lipton et al. 2014, theorem 1, up to sampling error; the scores are calibrated only once Platt scaling made them so.
+    generator = torch.Generator().manual_seed(0)
+    true_logits = torch.randn(200_000, 2, generator=generator) * 1.5 - torch.tensor([1.0, 3.0])
+    labels = (torch.rand(200_000, 2, generator=generator) < true_logits.sigmoid()).to(torch.int8)
+    logits = 3 * true_logits + 4
+    decisions = fit_decisions(DecisionRule(calibration="platt"), logits, labels).decisions
+    present = decisions.present(logits)
+    best = 2 * (present & (labels == 1)).sum(dim=0) / (present.sum(dim=0) + labels.sum(dim=0))
+    torch.testing.assert_close(decisions.thresholds, best / 2, atol=0.02, rtol=0)
+    wrong = fit_decisions(PLAIN, logits, labels).decisions.thresholds
+    assert (wrong - best / 2).abs().min() > 0.1
