@@ -166,7 +166,7 @@ def test_the_order_of_the_samples_changes_no_decision():
 
 
 def test_the_threshold_of_calibrated_scores_is_half_of_the_best_f1():
-    # Lipton et al. 2014, theorem 1, up to sampling error; the scores are calibrated only once Platt scaling made them so.
+    # Lipton et al. 2014, theorem 1, up to sampling error. Only Platt scaling makes these scores calibrated.
     generator = torch.Generator().manual_seed(0)
     true_logits = torch.randn(200_000, 2, generator=generator) * 1.5 - torch.tensor([1.0, 3.0])
     labels = (torch.rand(200_000, 2, generator=generator) < true_logits.sigmoid()).to(torch.int8)
