@@ -1,16 +1,16 @@
 """Lanes: threads that each decode a few images and run the network on them, with one processor core each."""
 
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
-from typing import Generic, TypeVar
+from functools import partial
+from typing import TypeVar
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from mlic.errors import ImageError, UsageError
+from mlic.ordered import in_lots, in_order
 
 __all__ = ["Lot", "run_lanes"]
 
@@ -65,107 +65,19 @@ def run_lanes(
     """
     if num_lanes < 1 or batch_size < 1:
         raise UsageError(f"num_lanes is {num_lanes} and batch_size {batch_size}; expected 1 or more")
-    work = _Work(items, batch_size, ahead=4 * num_lanes)
-    threads = [
-        threading.Thread(target=_lane, args=(work, decode, engine), name=f"lane {number}", daemon=True)
-        for number in range(num_lanes)
-    ]
-    return _in_order(work, threads)
+    lots = in_lots(enumerate(items), batch_size)
+    return _alone(
+        in_order(lots, partial(_lot, decode=decode, engine=engine), num_threads=num_lanes, ahead=4 * num_lanes)
+    )
 
 
-class _Work(Generic[Item]):
-    """What is to be done, and what is done but not yet fetched."""
-
-    def __init__(self, items: Iterable[Item], batch_size: int, ahead: int) -> None:
-        self._items = enumerate(items)
-        self._batch_size = batch_size
-        self._ahead = ahead
-        self._changed = threading.Condition()
-        self._taking = threading.Lock()
-        self._done: dict[int, Lot] = {}
-        self._num_taken = 0
-        self._num_fetched = 0
-        self._ended = False
-        self._failure: BaseException | None = None
-
-    def take(self) -> tuple[int, list[tuple[int, Item]]] | None:
-        """Returns the next items with the number of their lot; None if there are no more, or all is to stop."""
-        # A lock of its own: to get at the next item may take long.
-        with self._taking:
-            with self._changed:
-                self._changed.wait_for(lambda: self._ended or self._num_taken - self._num_fetched < self._ahead)
-                if self._ended:
-                    return None
-            try:
-                taken = list(islice(self._items, self._batch_size))
-            except BaseException as error:
-                self.stop(error)  # before another lane can take the end of what failed for the end of the work
-                return None
-            with self._changed:
-                if not taken:
-                    self._ended = True
-                    self._changed.notify_all()
-                    return None
-                self._num_taken += 1
-                return self._num_taken - 1, taken
-
-    def put(self, number: int, lot: Lot) -> None:
-        """Keeps a lot until it is fetched."""
-        with self._changed:
-            self._done[number] = lot
-            self._changed.notify_all()
-
-    def fetch(self) -> Lot | None:
-        """Waits for the next lot in order and returns it; None after the last."""
-        with self._changed:
-            self._changed.wait_for(
-                lambda: (
-                    self._failure is not None
-                    or self._num_fetched in self._done
-                    or (self._ended and self._num_fetched == self._num_taken)
-                )
-            )
-            if self._failure is not None:
-                raise self._failure
-            lot = self._done.pop(self._num_fetched, None)
-            if lot is not None:
-                self._num_fetched += 1
-                self._changed.notify_all()
-            return lot
-
-    def stop(self, failure: BaseException | None = None) -> None:
-        """Lets nobody take any more; the first failure is raised where lots are fetched."""
-        with self._changed:
-            self._ended = True
-            self._failure = self._failure or failure
-            self._changed.notify_all()
-
-
-def _in_order(work: _Work[Item], threads: list[threading.Thread]) -> Iterator[Lot]:
+def _alone(lots: Iterator[Lot]) -> Iterator[Lot]:
     before = torch.get_num_threads()
     torch.set_num_threads(1)  # threads that are made later begin with it
     try:
-        for thread in threads:
-            thread.start()
-        while (lot := work.fetch()) is not None:
-            yield lot
+        yield from lots
     finally:
-        work.stop()
-        for thread in threads:
-            if thread.ident is not None:
-                thread.join()
         torch.set_num_threads(before)
-
-
-def _lane(
-    work: _Work[Item], decode: Callable[[Item], Tensor], engine: Callable[[Tensor], Float[Tensor, "batch ..."]]
-) -> None:
-    try:
-        while (taken := work.take()) is not None:
-            number, items = taken
-            work.put(number, _lot(items, decode, engine))
-    except BaseException as error:  # also what ends a process: it is raised in the caller's thread
-        work.stop(error)
 
 
 def _lot(
