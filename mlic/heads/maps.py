@@ -22,7 +22,8 @@ def at_each_place(
         >>> at_each_place(linear, torch.tensor([[[[1.0, 3.0]], [[0.0, 4.0]]]])).tolist()
         [[[[1.0, 43.0]]]]
     """
-    return cast(Tensor, linear(feature_map.movedim(1, -1))).movedim(-1, 1)
+    # Not movedim(1, -1), which torch 2.14.1 exports with a -1 that ONNX does not know.
+    return cast(Tensor, linear(feature_map.permute(0, 2, 3, 1))).permute(0, 3, 1, 2)
 
 
 def softmax_over_places(scores: Float[Tensor, "batch classes h w"]) -> Float[Tensor, "batch classes h w"]:
