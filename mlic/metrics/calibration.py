@@ -10,9 +10,9 @@ from torch import Tensor
 
 from mlic.errors import UsageError
 
-__all__ = ["Reliability", "bin_of", "brier", "calibration_error", "reliability"]
+__all__ = ["BINS", "Reliability", "bin_of", "brier", "calibration_error", "reliability"]
 
-_BINS = 15
+BINS = 15
 _BLOCK_CELLS = 1 << 20
 
 
@@ -31,7 +31,7 @@ class Reliability(NamedTuple):
 
 
 def reliability(
-    scores: Float[Tensor, "samples classes"], labels: Int8[Tensor, "samples classes"], bins: int = _BINS
+    scores: Float[Tensor, "samples classes"], labels: Int8[Tensor, "samples classes"], bins: int = BINS
 ) -> Reliability:
     """Returns what was said and what is, in bins of equal width from 0 to 1 (DeGroot & Fienberg 1983).
 
@@ -66,7 +66,7 @@ def reliability(
 
 
 def calibration_error(
-    scores: Float[Tensor, "samples classes"], labels: Int8[Tensor, "samples classes"], bins: int = _BINS
+    scores: Float[Tensor, "samples classes"], labels: Int8[Tensor, "samples classes"], bins: int = BINS
 ) -> Float64[Tensor, " classes"]:
     """Returns the expected calibration error of each class (Naeini et al. 2015, doi:10.1609/aaai.v29i1.9602).
 

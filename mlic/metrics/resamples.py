@@ -1,14 +1,28 @@
-"""How much of a difference in mAP the choice of the samples explains: mAP on resamples of them."""
+"""How much of a figure the choice of the samples explains: the figures on resamples of them."""
 
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float, Float32, Int8
+import torch
+from jaxtyping import Bool, Float, Float32, Float64, Int8
 from torch import Tensor
 
-__all__ = ["resampled_map"]
+from mlic.metrics.calibration import BINS, bin_of
+from mlic.metrics.counts import Counts
+from mlic.metrics.draws import Interval, bootstrap, draws, interval, resampled_sums
+from mlic.metrics.judging import FIGURES, of_counts, of_rows
+from mlic.metrics.resampled_areas import resampled_areas
 
-_BLOCK_CELLS = 1 << 22
+__all__ = [
+    "Interval",
+    "bootstrap",
+    "draws",
+    "interval",
+    "resampled_counts",
+    "resampled_figures",
+    "resampled_map",
+    "resampled_means",
+]
 
 
 def resampled_map(
@@ -28,46 +42,140 @@ def resampled_map(
         resamples: how many.
         seed: of what is drawn.
 
+    Raises:
+        MlicError: if the score of a known cell is not a number.
+
     Example:
         All resamples of a perfect ranking are perfect, but for those without a positive.
 
-        >>> import torch
         >>> scores, labels = torch.tensor([[2.0], [1.0]]), torch.tensor([[1], [0]], dtype=torch.int8)
         >>> np.unique(resampled_map([scores], labels, 20)).tolist()
         [1.0, nan]
     """
-    samples, classes = labels.shape
-    rng = np.random.default_rng(seed)
-    marks = labels.cpu().numpy()
-    scores = [table.detach().cpu().numpy() for table in tables]
     found = np.full((len(tables), resamples), np.nan)
-    step = max(1, _BLOCK_CELLS // max(1, samples))
-    for start in range(0, resamples, step):
-        stop = min(start + step, resamples)
-        times = np.stack(
-            [np.bincount(rng.integers(samples, size=samples), minlength=samples) for _ in range(start, stop)]
-        )
-        for number, table in enumerate(scores):
-            precisions = np.stack([_weighted(table[:, each], marks[:, each], times) for each in range(classes)])
-            defined = ~np.isnan(precisions)
-            sums = np.where(defined, precisions, 0.0).sum(axis=0)
-            with np.errstate(invalid="ignore"):
-                found[number, start:stop] = sums / defined.sum(axis=0)
+    for number, table in enumerate(tables):
+        found[number] = resampled_areas(table, labels, resamples, seed).average_precision.nanmean(dim=1).numpy()
     return found
 
 
-def _weighted(
-    scores: Float[np.ndarray, " samples"], marks: Int8[np.ndarray, " samples"], times: np.ndarray
-) -> Float[np.ndarray, " resamples"]:
-    """Returns the average precision of a class where each sample is there several times, for each row of times."""
-    known = np.flatnonzero(marks >= 0)
-    order = known[np.argsort(-scores[known], kind="stable")]
-    ranked = scores[order]
-    # Equal scores are one step.
-    last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True)) if len(order) else np.empty(0, np.int64)
-    cells = times[:, order].cumsum(axis=1)[:, last]
-    hits = (times[:, order] * (marks[order] == 1)).cumsum(axis=1)[:, last]
-    gained = np.diff(hits, axis=1, prepend=0)
-    total = hits[:, -1] if len(last) else np.zeros(len(times), np.int64)
-    sums = (gained * hits / np.maximum(cells, 1)).sum(axis=1)
-    return np.where(total > 0, sums / np.maximum(total, 1), np.nan)
+def resampled_counts(
+    present: Bool[Tensor, "samples classes"], labels: Int8[Tensor, "samples classes"], resamples: int, seed: int = 0
+) -> Counts:
+    """Returns the counts of the classes on bootstrap resamples of the samples, which come first: resamples x classes.
+
+    All that is made of `Counts` is then made of each resample.
+
+    Example:
+        >>> from mlic.metrics.overall import f1_micro
+        >>> present, labels = torch.tensor([[True], [True]]), torch.tensor([[1], [0]], dtype=torch.int8)
+        >>> f1_micro(resampled_counts(present, labels, 3)).shape
+        torch.Size([3])
+    """
+    samples, classes = labels.shape
+
+    def columns(rows: slice) -> Float64[Tensor, "rows columns"]:
+        return _counted(present[rows], labels[rows])
+
+    return _counts(resampled_sums(columns, samples, 4 * classes, resamples, seed))
+
+
+def resampled_means(
+    values: Float[Tensor, "samples figures"], resamples: int, seed: int = 0
+) -> Float64[Tensor, "resamples figures"]:
+    """Returns means over samples on bootstrap resamples of them; a sample whose value is NaN is left out.
+
+    Example:
+        >>> resampled_means(torch.tensor([[1.0], [float("nan")]]), 20).unique().nan_to_num(-1).unique().tolist()
+        [-1.0, 1.0]
+    """
+
+    def columns(rows: slice) -> Float64[Tensor, "rows columns"]:
+        return _defined(values[rows])
+
+    sums, counted = resampled_sums(columns, len(values), 2 * values.shape[1], resamples, seed).chunk(2, dim=1)
+    return sums / counted
+
+
+def resampled_figures(
+    logits: Float[Tensor, "samples classes"],
+    scores: Float[Tensor, "samples classes"],
+    present: Bool[Tensor, "samples classes"],
+    labels: Int8[Tensor, "samples classes"],
+    resamples: int = 200,
+    seed: int = 0,
+) -> dict[str, Float64[np.ndarray, " resamples"]]:
+    """Returns each of `FIGURES` on bootstrap resamples of the samples: what `figures` gives of the drawn rows.
+
+    Of two models with the same samples and seed the draws are paired: `interval(a["mAP"] - b["mAP"])` is that of their
+    difference.
+
+    Args:
+        logits: as in `figures`.
+        scores: as in `figures`.
+        present: as in `figures`.
+        labels: 1 present, 0 absent, -1 unknown.
+        resamples: how many.
+        seed: of what is drawn.
+
+    Raises:
+        MlicError: if the logit or the score of a known cell is not a number.
+
+    Example:
+        >>> logits, labels = torch.tensor([[2.0], [-1.0], [1.0]]), torch.tensor([[1], [0], [0]], dtype=torch.int8)
+        >>> drawn = resampled_figures(logits, logits.sigmoid(), logits > 0, labels, resamples=50)
+        >>> sorted({round(3 * wrong) for wrong in drawn["hamming"]})
+        [0, 1, 2, 3]
+    """
+    samples, classes = labels.shape
+    present, labels, scores = present.cpu(), labels.cpu(), scores.detach().cpu()
+    by_row = of_rows(scores, present, labels)
+    rows_of = torch.stack([*by_row.values()], dim=1)
+
+    def columns(rows: slice) -> Float64[Tensor, "rows columns"]:
+        judged = _judged(scores[rows], labels[rows])
+        return torch.cat([_counted(present[rows], labels[rows]), _defined(rows_of[rows]), judged], dim=1)
+
+    widths = [4 * classes, len(by_row), len(by_row), classes, BINS * classes]
+    parts = torch.split(resampled_sums(columns, samples, sum(widths), resamples, seed), widths, dim=1)
+    counts = _counts(parts[0])
+    known = torch.stack([*counts]).sum(dim=0)
+    apart = parts[4].reshape(resamples, classes, BINS).abs().sum(dim=2)
+    areas = resampled_areas(logits, labels, resamples, seed)
+    found = {
+        "mAP": areas.average_precision.nanmean(dim=1),
+        "auroc_macro": areas.auroc.nanmean(dim=1),
+        **of_counts(counts),
+        **dict(zip(by_row, (parts[1] / parts[2]).T, strict=True)),
+        "calibration_error": (apart / known).nanmean(dim=1),
+        "brier": (parts[3] / known).nanmean(dim=1),
+    }
+    return {name: found[name].numpy() for name in FIGURES}
+
+
+def _counted(
+    present: Bool[Tensor, "rows classes"], labels: Int8[Tensor, "rows classes"]
+) -> Float64[Tensor, "rows columns"]:
+    """Returns what the counts are sums of."""
+    positives, negatives = labels == 1, labels == 0
+    return torch.cat([present & positives, present & negatives, ~present & positives, ~present & negatives], 1).double()
+
+
+def _counts(sums: Float64[Tensor, "resamples columns"]) -> Counts:
+    return Counts(*sums.round().long().chunk(4, dim=1))
+
+
+def _defined(values: Float[Tensor, "rows figures"]) -> Float64[Tensor, "rows columns"]:
+    """Returns the values, 0 for NaN, and which are defined: what means are quotients of."""
+    return torch.cat([values.nan_to_num(0.0).double(), (~values.isnan()).double()], dim=1)
+
+
+def _judged(
+    scores: Float[Tensor, "rows classes"], labels: Int8[Tensor, "rows classes"]
+) -> Float64[Tensor, "rows columns"]:
+    """Returns squared distances of score and label, and distances, each in the column of its class and bin."""
+    known = labels >= 0
+    said = torch.where(known, scores.double(), 0.0)
+    apart = torch.where(known, said - (labels == 1).double(), 0.0)
+    place = torch.from_numpy(bin_of(said.numpy(), BINS))
+    bins = torch.zeros(*labels.shape, BINS, dtype=torch.float64).scatter_(2, place[..., None], apart[..., None])
+    return torch.cat([apart**2, bins.flatten(1)], dim=1)
