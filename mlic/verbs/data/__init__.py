@@ -1,4 +1,4 @@
-"""`mlic data`: looks at annotations, checks them, converts them and splits them; no model is involved."""
+"""`mlic data`: looks at annotations, checks them, converts them, splits them, and finds labels that may be wrong."""
 
 import importlib
 
@@ -6,7 +6,7 @@ from mlic.errors import UsageError, did_you_mean
 
 __all__ = ["run"]
 
-_ACTIONS = ("stats", "validate", "convert", "split")
+_ACTIONS = ("stats", "validate", "convert", "split", "suspects")
 
 
 def run(arguments: list[str], as_json: bool) -> None:
