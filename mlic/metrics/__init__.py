@@ -1,8 +1,8 @@
 """How good the scores are: exact metrics in which an unknown cell counts for nothing.
 
 The functions are pure: on scores and labels, on decisions (`present`) and labels, or on the `Counts` that these give.
-`MultiLabelMetrics` collects rows over batches and processes. What is undefined (0 / 0) is NaN, and is left out of means
-over classes or images.
+`MultiLabelMetrics` collects rows over batches and processes; `BinnedMetrics` keeps histograms in their place, for
+tables that no memory holds. What is undefined (0 / 0) is NaN, and is left out of means over classes or images.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -41,10 +41,12 @@ from mlic.metrics.ranking import coverage_error, lrap, one_error, ranking_loss
 from mlic.metrics.separation import auroc
 
 if TYPE_CHECKING:
+    from mlic.metrics.binned import BinnedMetrics
     from mlic.metrics.collected import MultiLabelMetrics, Rows
 
 __all__ = [
     "FIGURES",
+    "BinnedMetrics",
     "Counts",
     "MultiLabelMetrics",
     "Rows",
@@ -89,6 +91,7 @@ __all__ = [
 
 # Who needs arithmetic alone does not wait for torchmetrics.
 _LATER = {
+    "BinnedMetrics": "mlic.metrics.binned",
     "MultiLabelMetrics": "mlic.metrics.collected",
     "Rows": "mlic.metrics.collected",
 }
