@@ -32,6 +32,10 @@ _UNTOUCHED: dict[str, Any] = {
     "unknown": "ignore",
     "unknown_per_class": None,
 }
+_LEARNS = (
+    "the backbone learns, and would know the labels that it judges; give --model.backbone.freeze true, or a "
+    "configuration that says so: --config configs/linear_probe.yaml"
+)
 
 
 @dataclass(frozen=True)
@@ -114,10 +118,7 @@ class SuspectsCLI(TrainingCLI):
             )
         super().__init__("extract", arguments)
         if not self.model.backbone.frozen and not isinstance(self.datamodule, FeatureFileDataModule):
-            raise UsageError(
-                "the backbone learns, and would know the labels that it judges; give --model.backbone.freeze true, or "
-                "a configuration that says so, such as configs/linear_probe.yaml"
-            )
+            raise UsageError(_LEARNS)
         if self.trainer.world_size > 1:
             raise UsageError(
                 "suspects are looked for in one process; give --trainer.devices 1 (`mlic features extract` with the "
@@ -125,8 +126,15 @@ class SuspectsCLI(TrainingCLI):
             )
 
     def before_instantiate_classes(self) -> None:
-        """Turns off what a training does to images and labels."""
+        """Turns off what a training does to images and labels.
+
+        Raises:
+            UsageError: if the backbone learns, before its weights are looked for.
+        """
         super().before_instantiate_classes()
+        backbone = self.config.model.backbone.get("init_args")
+        if isinstance(backbone, Namespace) and backbone.get("freeze", True) is False:
+            raise UsageError(_LEARNS)
         arguments = self.config.data.get("init_args")
         for name, value in _UNTOUCHED.items():
             if not isinstance(arguments, Namespace) or name not in arguments:

@@ -103,6 +103,8 @@ def _words(arguments: list[str]) -> _Words:
     for path in (output, picture):
         if path is not None and not path.parent.is_dir():
             raise UsageError(f"{path}: there is no folder {path.parent}")
+    if left and not left[0].startswith("-"):  # as the other actions take their file
+        left = ["--data.train", *left]
     return _Words(numbers["folds"], numbers["top"], said.unknown, output, picture, left)
 
 

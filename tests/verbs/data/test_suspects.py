@@ -98,6 +98,18 @@ def test_the_file_for_review_has_a_row_for_each_suspect(brought, capsys, tmp_pat
     assert order == sorted(order, reverse=True)
 
 
+def test_the_annotation_file_may_come_first_as_for_the_other_actions(brought, colours, capsys):
+    named = suspects(capsys, *brought, "--json")
+    place = brought.index("--data.train")
+    del brought[place : place + 2]
+    assert suspects(capsys, str(colours / "train.csv"), *brought, "--json") == named
+
+
+def test_a_backbone_that_learns_is_refused_before_its_weights_are_looked_for(colours, capsys):
+    said = suspects(capsys, str(colours / "train.csv"), "--trainer.accelerator", "cpu", code=2)
+    assert "--model.backbone.freeze true" in said
+
+
 def test_a_file_with_verdicts_is_not_overwritten(brought, capsys):
     Path("review.csv").write_text("mine")
     assert "perhaps with verdicts in it" in suspects(capsys, *brought, "--output", "review.csv", code=2)
