@@ -12,6 +12,7 @@ from mlic.report.aligned import Aligned, align
 from mlic.report.differences import ClassDifference, Difference, class_differences, differences
 from mlic.report.folder import MOST_BYTES, made_folder, written
 from mlic.report.galleries import Card, card_of
+from mlic.report.headline import usual_resamples
 from mlic.report.markdown import escaped, table
 from mlic.report.mistakes import sample_losses
 from mlic.report.numbers import VERSION, as_json
@@ -56,7 +57,7 @@ class _Content:
         return len(self.pair.a.labels)
 
 
-def compare_reports(a: Scored, b: Scored, folder: Path, *, resamples: int = 1000, seed: int = 0) -> Comparison:
+def compare_reports(a: Scored, b: Scored, folder: Path, *, resamples: int | None = None, seed: int = 0) -> Comparison:
     """Writes comparison.html, comparison.md and comparison.json.
 
     Samples are matched by path and classes by name; the intervals of the differences are of paired bootstrap resamples
@@ -67,7 +68,7 @@ def compare_reports(a: Scored, b: Scored, folder: Path, *, resamples: int = 1000
         a: the first model.
         b: the second one.
         folder: is made if it is not there.
-        resamples: how many.
+        resamples: how many; by default 1,000, and 200 of a table above a million cells.
         seed: of what is drawn.
 
     Raises:
@@ -77,12 +78,13 @@ def compare_reports(a: Scored, b: Scored, folder: Path, *, resamples: int = 1000
     """
     pair = align(a, b)
     made_folder(folder)
+    resamples = usual_resamples(pair.a) if resamples is None else resamples
     better, worse = _changed(pair)
     content = _Content(
         pair,
         resamples,
         differences(pair.a, pair.b, resamples, seed),
-        class_differences(pair.a, pair.b),
+        class_differences(pair.a, pair.b, resamples, seed),
         better,
         worse,
     )
@@ -117,7 +119,6 @@ def _card(pair: Aligned, row: int, of_a: np.ndarray, of_b: np.ndarray) -> Card:
 
 def _chart(content: _Content) -> Chart:
     a, b = content.pair.a, content.pair.b
-    nan = np.full(len(a.classes), np.nan)
     return drawn(
         "Average precision of each class in both models",
         "Above the diagonal the second model is better.",
@@ -126,8 +127,8 @@ def _chart(content: _Content) -> Chart:
             list(a.classes),
             np.array([one.a.average_precision for one in content.classes]),
             np.array([one.b.average_precision for one in content.classes]),
-            nan,
-            nan,
+            np.array([one.low for one in content.classes]),
+            np.array([one.high for one in content.classes]),
         ),
         shape="wide",
     )
@@ -157,6 +158,7 @@ def _markdown(content: _Content) -> str:
             count(one.a.support),
             *map(figure, (one.a.average_precision, one.b.average_precision)),
             signed(one.average_precision),
+            f"{signed(one.low)} to {signed(one.high)}" if one.low == one.low else "n/a",
             *map(figure, (one.a.f1, one.b.f1)),
             signed(one.f1),
         ]
@@ -169,7 +171,10 @@ def _markdown(content: _Content) -> str:
             f"only in B. Intervals from {count(content.resamples)} paired bootstrap resamples.\n",
             table(header, figures),
             "## The classes\n",
-            table(["class", "positives", "AP of A", "AP of B", "B - A", "F1 of A", "F1 of B", "B - A"], classes),
+            table(
+                ["class", "positives", "AP of A", "AP of B", "B - A", "95 % interval", "F1 of A", "F1 of B", "B - A"],
+                classes,
+            ),
         ]
     )
 

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from mlic.errors import MlicError, UsageError
 from mlic.report.galleries import Galleries, collect
+from mlic.report.headline import usual_resamples
 from mlic.report.markdown import markdown
 from mlic.report.numbers import as_json, numbers
 from mlic.report.page import page
@@ -35,13 +36,14 @@ class Report(NamedTuple):
     scored: Path
 
 
-def write_report(scored: Scored, folder: Path, *, resamples: int = 1000, seed: int = 0) -> Report:
+def write_report(scored: Scored, folder: Path, *, resamples: int | None = None, seed: int = 0) -> Report:
     """Writes report.html, report.md, report.json and scored.npz; equal ones for equal arguments.
 
     Args:
         scored: what a model made of samples whose labels are known.
         folder: is made if it is not there; files of a report in it are replaced.
-        resamples: how many bootstrap resamples the intervals of the figures are made from.
+        resamples: how many bootstrap resamples the intervals of the figures are made from; by default 1,000, and 200 of
+            a table above a million cells.
         seed: of what is drawn for them.
 
     Raises:
@@ -53,7 +55,7 @@ def write_report(scored: Scored, folder: Path, *, resamples: int = 1000, seed: i
             f"{scored.name}: {len(scored.labels)} samples of {len(scored.classes)} classes; a report needs at least one"
         )
     made_folder(folder)
-    summary = summarise(scored, resamples, seed)
+    summary = summarise(scored, usual_resamples(scored) if resamples is None else resamples, seed)
     galleries = collect(scored, summary.worst_first)
     drawn = charts(scored, summary)
     without = page(summary, galleries, drawn, {})

@@ -12,11 +12,11 @@ from mlic.report.classes import ClassFigures
 from mlic.report.mistakes import (
     false_positives,
     highest_losses,
-    likely_label_errors,
     misses,
     sample_losses,
 )
 from mlic.scored import Scored
+from mlic.suspects import find_suspects
 
 __all__ = ["Card", "ClassGallery", "Galleries", "Said", "Verdict", "card_of", "collect"]
 
@@ -118,10 +118,13 @@ def collect(scored: Scored, order: Sequence[ClassFigures]) -> Galleries:
     most = min(8, max(3, _PER_CLASS // (2 * max(1, len(shown)))))
     wrongly, missed = (which(strength, cells.present, labels, most) for which in (false_positives, misses))
     losses = sample_losses(strength, labels)
+    # float64 tells apart scores that are all 1 as float32.
+    suspects = find_suspects(strength.double().sigmoid(), labels)
+    suspects = suspects.at(torch.arange(min(_LABEL_ERRORS, len(suspects.rows))))
     return Galleries(
         label_errors=tuple(
             _card(cells, row, _doubt(cells, row, column))
-            for row, column in likely_label_errors(strength, labels, _LABEL_ERRORS)
+            for row, column in zip(suspects.rows.tolist(), suspects.columns.tolist(), strict=True)
         ),
         losses=tuple(
             _card(cells, row, f"loss {losses[row]:.1f}: the labels have a probability of {_power(losses[row])}")

@@ -3,13 +3,16 @@
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float64
 
 from mlic.metrics import FIGURES, baselines, figures
-from mlic.metrics.resamples import resampled_map
+from mlic.metrics.resamples import interval, resampled_figures
 from mlic.report.words import meaning
 from mlic.scored import Scored
 
-__all__ = ["Figure", "Headline", "headline", "measured"]
+__all__ = ["Figure", "Headline", "headline", "measured", "resampled", "usual_resamples"]
+
+_LARGE = 1_000_000  # cells
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,8 @@ class Figure:
     @property
     def is_no_better(self) -> bool:
         """Whether one of the baselines is as good, as far as that is known."""
+        if self.name == "calibration_error":  # frequencies as scores are calibrated perfectly, and know nothing
+            return False
         sign = -1 if meaning(self.name).better == "lower" else 1
         return any(sign * self.value <= sign * baseline for baseline in (self.all_negative, self.frequent))
 
@@ -60,26 +65,18 @@ def headline(scored: Scored, resamples: int, seed: int) -> Headline:
     Raises:
         MlicError: if the logit of a known cell is not a number.
     """
-    values = measured(scored)
+    values, drawn = measured(scored), resampled(scored, resamples, seed)
     nothing, frequent = baselines(scored.labels).values()
-    drawn = resampled_map([scored.logits], scored.labels, resamples, seed)[0]
-    low, high = np.nanpercentile(drawn, [2.5, 97.5]) if np.isfinite(drawn).any() else (np.nan, np.nan)
-    nan = float("nan")
     return Headline(
-        tuple(
-            Figure(
-                name,
-                values[name],
-                float(low) if name == "mAP" else nan,
-                float(high) if name == "mAP" else nan,
-                nothing[name],
-                frequent[name],
-            )
-            for name in FIGURES
-        ),
+        tuple(Figure(name, values[name], *interval(drawn[name]), nothing[name], frequent[name]) for name in FIGURES),
         resamples,
         int(values["supported_classes"]),
     )
+
+
+def usual_resamples(scored: Scored) -> int:
+    """Returns how many resamples are drawn where nobody says: fewer from large tables, whose intervals are narrow."""
+    return 1000 if scored.labels.numel() <= _LARGE else 200
 
 
 def measured(scored: Scored) -> dict[str, float]:
@@ -89,3 +86,8 @@ def measured(scored: Scored) -> dict[str, float]:
         MlicError: if the logit of a known cell is not a number.
     """
     return figures(scored.logits, scored.scores, scored.present, scored.labels)
+
+
+def resampled(scored: Scored, resamples: int, seed: int) -> dict[str, Float64[np.ndarray, " resamples"]]:
+    """Returns the figures of a model on bootstrap resamples; with the same seed, paired with another model's."""
+    return resampled_figures(scored.logits, scored.scores, scored.present, scored.labels, resamples, seed)

@@ -1,22 +1,13 @@
-"""Which cells of a table are worth looking at: confident mistakes, likely errors of labels, images of a high loss."""
-
-from typing import NamedTuple
+"""What of a table is worth looking at: confident mistakes, and images of a high loss."""
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float64, Int8, Int64
 from torch import Tensor
 
-__all__ = ["Cell", "false_positives", "highest_losses", "likely_label_errors", "misses", "sample_losses"]
+__all__ = ["false_positives", "highest_losses", "misses", "sample_losses"]
 
 _STRONGEST = 50.0  # a logit beyond it is as sure as one at it: exp(-50) is far below what a float32 near 1 can tell
-
-
-class Cell(NamedTuple):
-    """A class of a sample, by their positions."""
-
-    row: int
-    column: int
 
 
 def false_positives(
@@ -76,40 +67,6 @@ def highest_losses(losses: Float64[np.ndarray, " samples"], most: int) -> list[i
     """Returns the samples with the highest losses, the highest first; none whose loss is 0."""
     order = np.argsort(-losses, kind="stable")[:most]
     return [int(row) for row in order if losses[row] > 0]
-
-
-def likely_label_errors(
-    strength: Float[Tensor, "samples classes"], labels: Int8[Tensor, "samples classes"], most: int
-) -> list[Cell]:
-    """Returns the cells whose labels the model doubts most (Northcutt et al. 2021, arXiv:1911.00068).
-
-    A cell labelled absent is doubted if its score is at least the mean score of the cells labelled present; a cell
-    labelled present if its score is at most the mean score of those labelled absent. Of these come first the cells to
-    whose label the model gives the least probability. A class without known positives or negatives has none.
-
-    Args:
-        strength: calibrated logits.
-        labels: 1 present, 0 absent, -1 unknown.
-        most: how many cells.
-
-    Example:
-        The last image is labelled absent and scores as the one that is labelled present.
-
-        >>> strength, labels = torch.tensor([[2.0], [-2.0], [2.0]]), torch.tensor([[1], [0], [0]], dtype=torch.int8)
-        >>> likely_label_errors(strength, labels, 5)
-        [Cell(row=2, column=0)]
-    """
-    strength = strength.double().cpu()
-    labels = labels.cpu()
-    scores, there, away = strength.sigmoid(), labels == 1, labels == 0
-    of_present = torch.where(there, scores, 0.0).sum(dim=0) / there.sum(dim=0)  # NaN, with which nothing compares
-    of_absent = torch.where(away, scores, 0.0).sum(dim=0) / away.sum(dim=0)
-    separable = of_present > of_absent
-    doubted = separable & ((away & (scores >= of_present)) | (there & (scores <= of_absent)))
-    rows, columns = doubted.nonzero(as_tuple=True)
-    doubts = torch.where(there, -strength, strength)[rows, columns].numpy()
-    order = np.argsort(-doubts, kind="stable")[:most]
-    return [Cell(int(rows[at]), int(columns[at])) for at in order]
 
 
 def _strongest(

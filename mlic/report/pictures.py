@@ -96,18 +96,6 @@ def _of_all(
         "or badly annotated.",
         precision_by_support(names, precisions, support),
     )
-    columns = list(summary.meetings.columns)
-    yield drawn(
-        "Classes that come together",
-        "Where the right picture is stronger than the left one, the model takes one class for a sign of the other.",
-        draw_cooccurrence(
-            [names[column] for column in columns],
-            summary.meetings.labelled,
-            summary.meetings.predicted,
-            support[columns],
-        ),
-        shape="wide",
-    )
     thresholds = decisions.thresholds
     same = float(thresholds[0]) if bool((thresholds == thresholds[0]).all()) else None
     yield drawn(
@@ -119,6 +107,18 @@ def _of_all(
         "Precision, recall and F1 against the threshold",
         "What one threshold for all classes would give, wherever it is put.",
         threshold_curves(_ALL, micro, same),
+    )
+    columns = list(summary.meetings.columns)
+    yield drawn(
+        "Classes that come together",
+        "Where the right picture is stronger than the left one, the model takes one class for a sign of the other.",
+        draw_cooccurrence(
+            [names[column] for column in columns],
+            summary.meetings.labelled,
+            summary.meetings.predicted,
+            support[columns],
+        ),
+        shape="wide",
     )
 
 
@@ -159,7 +159,7 @@ def _of_classes(
 
 def _curve(scores: Float[Tensor, " cells"], labels: Int8[Tensor, " cells"]) -> Curve:
     found = curve(scores, labels)
-    return Curve(found.scores, found.precision, found.recall)
+    return Curve(precision=found.precision, recall=found.recall, thresholds=found.scores)
 
 
 def _bins(scores: Float[Tensor, "samples classes"], labels: Int8[Tensor, "samples classes"]) -> Bins:

@@ -58,7 +58,8 @@ FIGURES = {
     ),
     "one_error": Meaning("The share of the images whose highest score belongs to a class that is not there.", "lower"),
     "calibration_error": Meaning(
-        "How far scores are from being frequencies: of the cells with score 0.7, 70 % should be present; 0 is perfect.",
+        "How far scores are from being frequencies: of the labels with score 0.7, 70 % should be present; 0 is "
+        "perfect, and always saying how frequent a class is reaches it knowing nothing.",
         "lower",
     ),
     "brier": Meaning("The mean square of score minus truth (1 present, 0 absent); 0 is perfect.", "lower"),

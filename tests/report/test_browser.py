@@ -60,11 +60,19 @@ def address(request, folder):
     return (folder / request.param).as_uri()
 
 
+def until(browser, true):
+    from selenium.webdriver.support.wait import WebDriverWait
+
+    WebDriverWait(browser, 20, poll_frequency=0.05).until(lambda _: true())
+
+
 def shown_as(browser, width=1200, scheme="light", media=""):
     size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     features = [{"name": "prefers-color-scheme", "value": scheme}]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media, "features": features})
+    query = f"{media or 'screen'} and (prefers-color-scheme: {scheme})"
+    until(browser, lambda: browser.execute_script("return matchMedia(arguments[0]).matches", query))
 
 
 def opened(browser, address, **how):
@@ -192,10 +200,7 @@ def test_a_link_to_a_class_opens_its_mistakes(browser, folder):
     place = link.get_attribute("href").partition("#")[2]
     link.click()
     script = "return document.getElementById(arguments[0]).open"
-    for _ in range(50):
-        if browser.execute_script(script, place):
-            break
-    assert browser.execute_script(script, place)
+    until(browser, lambda: browser.execute_script(script, place))
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -248,4 +253,8 @@ def test_it_prints_on_paper_with_its_pictures(browser, address):
     assert len(paper) > 20_000
     shown_as(browser, scheme="dark", media="print")
     assert browser.execute_script("return getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    shown_as(browser, width=718, media="print")  # A4 within Chromium's margins
+    for table in ("#figures table", "#class-table"):
+        script = "return document.querySelector(arguments[0]).getBoundingClientRect().right"
+        assert browser.execute_script(script, table) <= 718
     shown_as(browser)
