@@ -31,7 +31,7 @@ QUICK["search"] = [*QUICK["fit"], "--trials", "3"]
 
 def quick(words: list[str]) -> list[str]:
     """Returns the words that make a command quick; a training on features has no backbone, and no images to decode."""
-    verb = "fit" if words[:2] == ["features", "extract"] else words[0]
+    verb = "fit" if words[:2] in (["features", "extract"], ["data", "suspects"]) else words[0]
     if verb == "fit" and "configs/features.yaml" in words:
         return QUICK["fit"][QUICK["fit"].index("--trainer.max_epochs") :]
     return QUICK.get(verb, [])
@@ -48,6 +48,7 @@ def pages() -> list[Path]:
         ROOT / "README.md",
         ROOT / "docs/recipes.md",
         ROOT / "docs/features.md",
+        ROOT / "docs/suspects.md",
         *sorted((ROOT / "configs").glob("*.yaml")),
     ]
 
