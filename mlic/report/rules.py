@@ -44,13 +44,9 @@ def _thresholds(decisions: Decisions) -> str:
     if len(thresholds) == 0 or (thresholds == thresholds[0]).all():
         value = f"{float(thresholds[0]):.4g}" if len(thresholds) else "0.5"
         return f"A class is said to be present from a score of {value} on, the same for all classes."
-    shared = getattr(decisions, "shared", None)
-    some = ""
-    if shared is not None and bool(shared.any()):
-        some = f" {int(shared.sum())} with too few samples to fit one share a threshold."
     return (
         f"A class is said to be present from a score of its own on: {float(thresholds.min()):.3g} to "
-        f"{float(thresholds.max()):.3g}, in the table of classes.{some}"
+        f"{float(thresholds.max()):.3g}, in the table of classes."
     )
 
 

@@ -186,6 +186,27 @@ def test_a_folder_that_cannot_be_made_is_told(scored, tmp_path):
         write_report(scored, tmp_path / "file", resamples=2)
 
 
+def test_a_logit_that_is_no_number_counts_for_nothing_where_the_label_is_unknown_and_is_told_elsewhere(
+    scored, tmp_path
+):
+    logits = torch.where(scored.labels < 0, torch.nan, scored.logits)
+    text = write_report(replace(scored, logits=logits), tmp_path, resamples=2).json.read_text()
+    assert (
+        json.loads(text)["figures"]
+        == json.loads(write_report(scored, tmp_path, resamples=2).json.read_text())["figures"]
+    )
+    logits[scored.labels == 1] = torch.nan
+    with pytest.raises(MlicError, match="is not a number"):
+        write_report(replace(scored, logits=logits), tmp_path, resamples=2)
+
+
+def test_file_names_that_are_not_utf_8_make_a_page_that_is(scored, tmp_path):
+    paths = Strings(f"\udcff{path}" for path in scored.paths)
+    report = write_report(replace(scored, paths=paths), tmp_path, resamples=2)
+    assert "?001.jpg" in report.html.read_text("utf-8")
+    assert json.loads(report.json.read_text())["highest_losses"][0]["path"].startswith("\udcff")
+
+
 @pytest.mark.slow
 def test_hundreds_of_classes_leave_some_without_a_gallery_and_say_so(images, tmp_path):
     generator = torch.Generator().manual_seed(0)
