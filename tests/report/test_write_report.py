@@ -203,7 +203,7 @@ def test_a_logit_that_is_no_number_counts_for_nothing_where_the_label_is_unknown
 def test_file_names_that_are_not_utf_8_make_a_page_that_is(scored, tmp_path):
     paths = Strings(f"\udcff{path}" for path in scored.paths)
     report = write_report(replace(scored, paths=paths), tmp_path, resamples=2)
-    assert "?001.jpg" in report.html.read_text("utf-8")
+    assert re.search(r"\?\d{3}\.jpg", report.html.read_text("utf-8"))
     assert json.loads(report.json.read_text())["highest_losses"][0]["path"].startswith("\udcff")
 
 
