@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlic import metrics as m
@@ -51,6 +51,7 @@ def test_each_figure_is_that_of_its_function(table):
     same(found, expected)
 
 
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.integers(1, 5))
 def test_permuting_samples_changes_no_figure(table, seed, samples, classes):
     logits, labels = table(samples, classes, seed, levels=2)
@@ -62,6 +63,7 @@ def test_permuting_samples_changes_no_figure(table, seed, samples, classes):
     same(found, expected)
 
 
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 30))
 def test_permuting_classes_changes_no_figure(table, seed, samples):
     logits, labels = table(samples, 5, seed, levels=2)
