@@ -1,6 +1,6 @@
 """Heads: a feature map to logits."""
 
-from mlic.heads.base import AttentionHead, Head
+from mlic.heads.base import AttentionHead, ClassMaps, Head
 from mlic.heads.cam import CAMHead
 from mlic.heads.csra import CSRAHead
 from mlic.heads.linear import LinearHead
@@ -12,6 +12,7 @@ __all__ = [
     "AttentionHead",
     "CAMHead",
     "CSRAHead",
+    "ClassMaps",
     "Head",
     "LinearHead",
     "MLDecoderHead",

@@ -2,14 +2,28 @@
 
 import abc
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from mlic.parts import Part
 
-__all__ = ["AttentionHead", "Head"]
+__all__ = ["AttentionHead", "ClassMaps", "Head"]
+
+
+class ClassMaps(NamedTuple):
+    """How much each place has to do with each class, and in which sense.
+
+    Attributes:
+        method: `class_activation`: what the place adds to the logit, so that the logit is the mean over the places, and
+            a bias; below 0 it speaks against the class. `attention`: how much the class looks at the place, 0 or more
+            and 1 in sum, which tells not whether what is seen there speaks for it.
+        values: a map for each class.
+    """
+
+    method: Literal["class_activation", "attention"]
+    values: Float[Tensor, "batch classes h w"]
 
 
 class Head(Part, nn.Module, abc.ABC):
@@ -32,6 +46,13 @@ class Head(Part, nn.Module, abc.ABC):
         """
         return feature_map
 
+    def maps(self, feature_map: Float[Tensor, "batch features h w"]) -> ClassMaps | None:
+        """Returns how much each place has to do with each class, without dropout; None if the head cannot tell.
+
+        `mlic explain` asks for it. Nobody has to override this: Grad-CAM explains any head.
+        """
+        return None
+
     @classmethod
     def without_files(cls, init_args: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the constructor arguments that make the same network without reading files.
@@ -42,8 +63,15 @@ class Head(Part, nn.Module, abc.ABC):
 
 
 class AttentionHead(Head):
-    """A head in which each class looks at some places more than at others, which is its explanation."""
+    """A head in which each class looks at some places more than at others, which is its explanation.
+
+    One that can also tell what each place adds to the logit overrides `maps`.
+    """
 
     @abc.abstractmethod
     def attention(self, feature_map: Float[Tensor, "batch features h w"]) -> Float[Tensor, "batch classes h w"]:
         """Returns how much of its attention each class gives to each place: 0 or more, and 1 in sum over the places."""
+
+    def maps(self, feature_map: Float[Tensor, "batch features h w"]) -> ClassMaps | None:
+        """Returns the attention."""
+        return ClassMaps("attention", self.attention(feature_map))

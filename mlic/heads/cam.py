@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mlic.heads.base import AttentionHead
+from mlic.heads.base import AttentionHead, ClassMaps
 from mlic.heads.checks import check_sizes
 from mlic.heads.maps import at_each_place, softmax_over_places
 
@@ -67,3 +67,18 @@ class CAMHead(AttentionHead):
         looks = at_each_place(self.queries, feature_map)
         raised = looks.to(torch.promote_types(looks.dtype, torch.float32))
         return softmax_over_places(raised / self.queries.in_features**0.5)
+
+    def maps(self, feature_map: Float[Tensor, "batch features h w"]) -> ClassMaps:
+        """Returns what each place adds to each logit: what is seen there, as often as the class looks there.
+
+        The logit is the mean of it over the places, and the bias.
+
+        Example:
+            >>> head = CAMHead(1, 1)
+            >>> _ = head.linear.weight.data.fill_(8.0)
+            >>> head.maps(torch.tensor([[[[0.0, 1.0]]]])).values.tolist()
+            [[[[0.0, 8.0]]]]
+        """
+        height, width = feature_map.shape[2:]
+        seen = at_each_place(self.linear, feature_map) - self.linear.bias[:, None, None]
+        return ClassMaps("class_activation", self.attention(feature_map) * seen * (height * width))

@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mlic.errors import UsageError
-from mlic.heads.base import AttentionHead
+from mlic.heads.base import AttentionHead, ClassMaps
 from mlic.heads.checks import check_sizes
 from mlic.heads.maps import at_each_place, softmax_over_places
 
@@ -99,6 +99,23 @@ class CSRAHead(AttentionHead):
         """Returns how much of its attention each class gives to each place, as the mean over the heads."""
         heads = self._heads(at_each_place(self.linear, feature_map))
         return torch.stack([attention for _, attention in heads]).mean(dim=0)
+
+    def maps(self, feature_map: Float[Tensor, "batch features h w"]) -> ClassMaps:
+        """Returns what each place adds to each logit, in the average and in the attention of all heads.
+
+        The logit is the mean of it over the places, and the bias.
+
+        Example:
+            >>> head = CSRAHead(1, 1, lam=0.5)
+            >>> _ = head.linear.weight.data.fill_(1.0)
+            >>> values = head.maps(torch.tensor([[[[0.0, math.log(3)]]]])).values / math.log(3)
+            >>> values.detach().round(decimals=4)  # 1 + 0.5 * 0.75 * 2 places
+            tensor([[[[0.0000, 1.7500]]]])
+        """
+        height, width = feature_map.shape[2:]
+        heads = self._heads(at_each_place(self.linear, feature_map))
+        parts = [scores * (1 + self.lam * attention * (height * width)) for scores, attention in heads]
+        return ClassMaps("class_activation", torch.stack(parts).sum(dim=0))
 
     def _heads(
         self, maps: Float[Tensor, "batch maps h w"]

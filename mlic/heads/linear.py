@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mlic.errors import UsageError
-from mlic.heads.base import Head
+from mlic.heads.base import ClassMaps, Head
 from mlic.heads.checks import check_dropout, check_sizes
 from mlic.heads.maps import at_each_place
 from mlic.heads.pooling import AveragePooling, Pooling, condensed, fixed_name, make_pooling
@@ -100,3 +100,13 @@ class LinearHead(Head):
                 "since its logit is not a mean over places; take pooling: avg"
             )
         return at_each_place(self.linear, feature_map)
+
+    def maps(self, feature_map: Float[Tensor, "batch features h w"]) -> ClassMaps | None:
+        """Returns what each place adds to each logit, if the head pools by the average: the mean, and the bias, is it.
+
+        It is `class_activation` without the bias, so that 0 is a place that says nothing.
+        """
+        if not isinstance(self.pooling, AveragePooling):
+            return None
+        activation = self.class_activation(feature_map)
+        return ClassMaps("class_activation", activation - self.linear.bias[:, None, None])
