@@ -1,5 +1,6 @@
 """What the header of an image file says, without its pixels and without torch."""
 
+import io
 from pathlib import Path
 
 from PIL import Image
@@ -15,8 +16,11 @@ _ORIENTATION_TAG = 0x0112
 _TURNED = {5, 6, 7, 8}  # orientations by which width and height change places
 
 
-def image_size(path: Path) -> tuple[int, int]:
+def image_size(source: Path | bytes) -> tuple[int, int]:
     """Returns the width and height of an image in pixels, upright.
+
+    Args:
+        source: the file, or what is in it.
 
     Raises:
         ImageError: if there is no such file, or it does not begin as an image does. A file that is cut short later has
@@ -24,11 +28,12 @@ def image_size(path: Path) -> tuple[int, int]:
     """
     # Pillow raises almost anything on damaged bytes.
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
             width, height = image.size
             return (height, width) if orientation(image) in _TURNED else (width, height)
     except Exception as error:
-        raise ImageError(f"{path}: no size can be read ({type(error).__name__})") from error
+        name = f"image of {len(source)} bytes" if isinstance(source, bytes) else source
+        raise ImageError(f"{name}: no size can be read ({type(error).__name__})") from error
 
 
 def orientation(image: Image.Image) -> int:

@@ -15,7 +15,7 @@ def test_the_size_is_that_of_the_upright_image(tmp_path, turn):
     path = tmp_path / "a.jpg"
     Image.new("RGB", (30, 10)).save(path, exif=exif)
     height, width = read_image(path).shape[1:]
-    assert image_size(path) == (width, height)
+    assert image_size(path) == image_size(path.read_bytes()) == (width, height)
 
 
 def test_a_file_that_is_cut_short_has_a_size_all_the_same(tmp_path):
@@ -33,3 +33,8 @@ def test_what_is_no_image_is_an_image_error(tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(ImageError, match=r"a\.jpg: no size can be read"):
         image_size(path)
+
+
+def test_bytes_that_are_no_image_are_called_by_their_number():
+    with pytest.raises(ImageError, match="image of 5 bytes: no size can be read"):
+        image_size(b"hello")
