@@ -1,33 +1,50 @@
 """`Scorer`: from images to calibrated scores, whatever computes them; imports no torch."""
 
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, UInt8
 
-__all__ = ["Scorer", "present"]
+__all__ = ["EngineChoice", "Scorer", "present"]
+
+EngineChoice = Literal["auto", "plain", "torch", "onnxruntime"]
+"""`plain`: a classifier as it is; `torch`, `onnxruntime`: as in `mlic.engines`; `auto`: the one that is done first."""
 
 
 @runtime_checkable
 class Scorer(Protocol):
-    """A trained model as those who use it see it: numpy in, numpy out. May be called from several threads at once.
+    """A trained model as those who use it see it: numpy in, numpy out. May be called from several threads at once."""
 
-    Attributes:
-        name: of the model, for people: the name of its file.
-        engine: what computes: `torch` or `onnxruntime`.
-        classes: the names of the classes; their order is that of the scores.
-        image_size: side of the square that the network sees, in pixels.
-        thresholds: of each class, the score from which on it is said to be present.
-        at_most: how many classes an image may have; None for any number.
-    """
+    @property
+    def name(self) -> str:
+        """What people call the model: the name of its file."""
+        ...
 
-    name: str
-    engine: str
-    classes: tuple[str, ...]
-    image_size: int
-    thresholds: Float32[np.ndarray, " classes"]
-    at_most: int | None
+    @property
+    def engine(self) -> str:
+        """What computes, such as `torch` or `onnxruntime`."""
+        ...
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes; their order is that of the scores."""
+        ...
+
+    @property
+    def image_size(self) -> int:
+        """Side of the square that the network sees, in pixels."""
+        ...
+
+    @property
+    def thresholds(self) -> Float32[np.ndarray, " classes"]:
+        """Of each class, the score from which on it is said to be present."""
+        ...
+
+    @property
+    def at_most(self) -> int | None:
+        """How many classes an image may have; None for any number."""
+        ...
 
     def read(self, source: Path | bytes) -> UInt8[np.ndarray, "3 height width"]:
         """Reads an image, from a file or from what is in it, as `__call__` takes it: all of one size.

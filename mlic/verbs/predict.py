@@ -1,73 +1,186 @@
-"""`mlic predict`: labels images with a checkpoint."""
+"""`mlic predict`: labels images with a checkpoint, or with an exported model, which needs no torch."""
 
 import contextlib
-import io
+import hashlib
 import json
 import logging
 import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import pytorch_lightning as pl
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, Namespace
 
 from mlic.configuration import read_yaml
-from mlic.errors import UsageError
-from mlic.predict import CsvWriter, JsonlWriter, Predictor, Writable, find_images
-from mlic.progress import quietly
+from mlic.errors import CheckpointError, UsageError
+from mlic.predict import Inputs, Prediction, Predictor, Shown
+from mlic.predict.counting import counted
+from mlic.predict.inputs import Lots
+from mlic.predict.outputs import Outputs, Stream
+from mlic.predict.rowfile import Verified
+from mlic.predict.sharing import Shard, Share, find_shard, processes_around
+from mlic.scorers import EngineChoice, is_exported
 from mlic.threads import log_threads
-from mlic.views import TTA
+from mlic.tracking import Progress
 
 __all__ = ["run"]
 
 log = logging.getLogger(__name__)
 
+_MANY = 20_000  # images that are worth any engine
+_CHANGES_ROWS = ("tta", "threshold", "top", "only_positive", "shard")
+
 
 def run(arguments: list[str], as_json: bool) -> None:
     """Writes a row for each image."""
-    parser = _parser()
+    parser = _parser(_asks_for_a_trainer(arguments))
     config = parser.parse_args(_with_training_options(arguments))
-    output: Path | None = config.output
-    if output is not None and output.suffix.lower() not in (".csv", ".jsonl"):
-        raise UsageError(f"{output}: the name tells the format; expected one that ends in .csv or .jsonl")
-    lines = as_json if output is None else output.suffix.lower() == ".jsonl"
-    paths = find_images(config.paths)
+    shard = None if config.shard is None else find_shard(config.shard)
+    outputs = _outputs(config, shard, as_json)
+    inputs = Inputs(config.paths, column=config.column)
+    if inputs.has_keys:
+        outputs = replace(outputs, first=("path", "key"))
     stdout = sys.stdout
-    with quietly():
-        trainer: pl.Trainer = parser.instantiate(config).trainer
+    with _quiet(config.ckpt_path):
+        trainer = parser.instantiate(config).trainer if "trainer" in config else None
+        _check_processes(trainer, shard, inputs)
         predictor = Predictor(
             config.ckpt_path,
             batch_size=config.batch_size,
             num_workers=config.num_workers,
             tta=config.tta,
+            threshold=config.threshold,
+            engine=config.engine,
             trainer=trainer,
         )
         log_threads()
-        # Only the first process writes; the others must not even open the file.
-        with _opened(output, stdout) if trainer.is_global_zero else contextlib.nullcontext(io.StringIO()) as stream:
-            write = JsonlWriter(stream) if lines else CsvWriter(stream, predictor.classes)
-            num_written, num_errors = predictor.write(paths, write)
-    if trainer.is_global_zero:
-        left = f" of {len(paths)}" if num_written != len(paths) else ""
-        unread = f"; {num_errors} of them have no labels, see their error" if num_errors else ""
-        log.info("%d%s images%s", num_written, left, unread)
+        images: Lots = inputs if shard is None else Share(inputs, shard)
+        if trainer is None or trainer.is_global_zero:
+            with counted(inputs, shard) as total:
+                _write(config, outputs, predictor, images, Progress("predicting", "images", total), stdout)
+        else:
+            # Only the first process writes; the others must not even open the file.
+            predictor.write(images, lambda prediction: None)
 
 
-def _parser() -> ArgumentParser:
+def _write(
+    config: Namespace, outputs: Outputs, predictor: Predictor, images: Lots, progress: Progress, stdout: Stream
+) -> None:
+    """Writes the rows, and tells how many they were."""
+    classes = predictor.classes
+    outputs.check_classes(classes)
+    form = outputs.form(classes)
+    num_features = 0 if outputs.features is None else predictor.num_features
+    facts = {} if outputs.rows is None else _facts(config, outputs)
+    left = outputs.left(form, facts, num_features) if config.resume else None
+    if left is not None:
+        images = Verified(images, left, form)
+        predictor.go_on_with(left.engine)
+        if left.num_rows and not left.is_noted:
+            log.warning("%s: nothing tells what its rows were made with, as they were finished once", left.path)
+    predictor.prepare(images.num_known(_MANY))
+    note = {"facts": facts, "engine": predictor.engine_name}
+    done = 0 if left is None else left.num_rows
+    progress.start(done)
+    with outputs.opened(classes, stdout, note, left, num_features) as (sink, features):
+
+        def write(prediction: Prediction) -> None:
+            sink(prediction)
+            progress.add()
+
+        try:
+            num_written, num_errors = predictor.write(
+                images, write, write_features=None if features is None else features.add, done=done
+            )
+        finally:
+            progress.close()
+    there = f", after {done:,} that were there" if done else ""
+    unread = f"; {num_errors:,} of them have no labels, see their error" if num_errors else ""
+    log.info("%s images%s, %.1f a second%s", f"{num_written:,}", there, progress.rate, unread)
+
+
+def _outputs(config: Namespace, shard: Shard | None, as_json: bool) -> Outputs:
+    """Returns where rows and features go; of several processes each has files of its own."""
+    rows, features = (
+        path if path is None or shard is None else shard.named(path) for path in (config.output, config.features)
+    )
+    outputs = Outputs(
+        rows,
+        features,
+        Shown(config.top, "present" if config.only_positive else "all"),
+        sort_by=config.sort_by,
+        suffix=".jsonl" if as_json else ".csv",
+    )
+    for path in filter(None, (rows, features)):
+        if any(path.exists() and Path(word).exists() and path.samefile(word) for word in config.paths):
+            raise UsageError(f"{path}: the images are read from there; choose another file to write")
+    if config.resume:
+        outputs.check_resumable()
+    if shard is not None:
+        log.info("process %d of %d%s", shard.place, shard.number, "" if rows is None else f": {rows}")
+    return outputs
+
+
+def _facts(config: Namespace, outputs: Outputs) -> dict[str, Any]:
+    """Returns what rows depend on, for whoever goes on with them."""
+    try:
+        with config.ckpt_path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()[:32]
+    except OSError as error:
+        raise CheckpointError(f"{config.ckpt_path}: cannot be read ({error.strerror})") from error
+    chosen = {name: config[name] for name in _CHANGES_ROWS}
+    return {"checkpoint": digest, **chosen, "features": None if outputs.features is None else str(outputs.features)}
+
+
+def _check_processes(trainer: Any, shard: Shard | None, inputs: Inputs) -> None:
+    number = 1 if trainer is None else trainer.world_size
+    around = processes_around()
+    if number == 1 and around > 1 and shard is None:
+        raise UsageError(
+            f"{around} processes were started, and each would do all of the work; say --shard auto, and each does its "
+            "share; or let a Trainer share it out: --trainer.devices N"
+        )
+    if number > 1 and shard is not None:
+        raise UsageError("--shard shares the images out among processes, as --trainer.devices does; leave out one")
+    if number > 1 and inputs.is_stream:
+        raise UsageError("standard input can be read once, not by several processes; write the paths into a .txt file")
+
+
+def _parser(has_trainer: bool) -> ArgumentParser:
     parser = ArgumentParser(
         prog="mlic predict", description="Labels images: a row for each, in order.", exit_on_error=False
     )
     parser.add_argument("-c", "--config", action="config", help="a file with these options, or that of a training")
-    parser.add_argument("paths", nargs="+", type=str, help="images, folders, patterns, or .txt lists of paths")
-    parser.add_argument("--ckpt_path", type=Path, required=True, help="the checkpoint to predict with")
-    parser.add_argument("--output", type=Path | None, help="a .csv or .jsonl file; by default CSV to stdout")
-    parser.add_argument("--batch_size", type=int, default=32, help="images a step and device")
-    parser.add_argument("--num_workers", type=int | None, help="processes that decode; by default half of the cores")
-    parser.add_argument("--tta", type=TTA | None, help="views to average over; by default the checkpoint's")
-    parser.add_class_arguments(pl.Trainer, "trainer", instantiate=True)
-    quiet = ("logger", "enable_checkpointing", "enable_model_summary")
-    parser.set_defaults({f"trainer.{name}": False for name in quiet})
-    parser.set_defaults({"trainer.devices": 1, "trainer.enable_progress_bar": sys.stderr.isatty()})
+    parser.add_argument("paths", nargs="+", type=str, help="images, folders, patterns, .txt, .csv or .tar files, or -")
+    parser.add_argument("--ckpt_path", type=Path, required=True, help="the checkpoint, or an exported .onnx file")
+    parser.add_argument("--output", type=Path | None, help="a .csv, .jsonl, .parquet or .txt file; else CSV to stdout")
+    parser.add_argument("--features", type=Path | None, help="a .npy, .safetensors or .parquet file for embeddings")
+    parser.add_argument("--column", type=str | None, help="of a .csv among the paths, the column with paths")
+    parser.add_argument("--top", type=int | None, help="write the scores of so many classes, the highest, alone")
+    parser.add_argument("--threshold", type=float | None, help="the score from which on any class is present")
+    parser.add_argument("--only-positive", action="store_true", help="write the scores of the labels alone")
+    parser.add_argument("--sort-by", type=str | None, help="path or a class; all rows are kept in memory")
+    parser.add_argument("--resume", action="store_true", help="go on with an output that a run has left unfinished")
+    parser.add_argument("--shard", type=str | None, help="I/N, the share of one of N processes, from 0; or auto")
+    parser.add_argument("--batch_size", type=int, default=32, help="images a step and device; a core takes at most 4")
+    parser.add_argument("--num_workers", type=int | None, help="processes that decode for a device that is no CPU")
+    parser.add_argument("--tta", type=str | None, help="views to average over; by default the checkpoint's")
+    parser.add_argument("--engine", type=EngineChoice, default="auto", help="what computes on a CPU")
+    if has_trainer:
+        import pytorch_lightning as pl
+
+        parser.add_class_arguments(pl.Trainer, "trainer", instantiate=True)
+        quiet = ("logger", "enable_checkpointing", "enable_model_summary", "enable_progress_bar")
+        parser.set_defaults({f"trainer.{name}": False for name in quiet})
+        parser.set_defaults({"trainer.devices": 1})
     return parser
+
+
+def _asks_for_a_trainer(arguments: list[str]) -> bool:
+    """Says whether the options of a Trainer are needed, which take seconds to import."""
+    asking = ("--trainer", "-c", "--config", "--help", "--print_config")
+    return any(word.startswith(asking) for word in arguments)
 
 
 def _with_training_options(arguments: list[str]) -> list[str]:
@@ -89,11 +202,13 @@ def _with_training_options(arguments: list[str]) -> list[str]:
     return words
 
 
-def _opened(output: Path | None, stdout: Writable) -> contextlib.AbstractContextManager[Writable]:
-    if output is None:
-        return contextlib.nullcontext(stdout)
-    try:
-        # A file name need not be UTF-8; its bytes are written as they are.
-        return output.open("w", encoding="utf-8", errors="surrogateescape", newline="")
-    except OSError as error:
-        raise UsageError(f"{output}: cannot be written ({error.strerror})") from None
+@contextlib.contextmanager
+def _quiet(checkpoint: Path) -> Iterator[None]:
+    """Keeps stdout for results, whatever Lightning prints; which an exported model does without."""
+    if is_exported(checkpoint):
+        yield
+        return
+    from mlic.progress import quietly
+
+    with quietly():
+        yield
