@@ -19,7 +19,10 @@ from mlic.threads import settle_threads
 
 __all__ = ["main"]
 
-_VERBS = ("demo", "fit", "validate", "test", "predict", "data", "features", "search", "plugins", "doctor")
+_VERBS = (
+    *("demo", "fit", "validate", "test", "predict", "explain", "calibrate", "report", "export", "push", "serve"),
+    *("data", "features", "search", "plugins", "doctor"),
+)
 
 _HELP = """\
 mlic trains, judges and serves multi-label image classifiers: one image, several labels.
@@ -30,7 +33,13 @@ usage: mlic VERB [OPTIONS]
   fit        train:          mlic fit --config configs/inception.yaml --data.train labels.csv
   validate   evaluate on the validation samples:  mlic validate --ckpt_path best.ckpt
   test       evaluate on the test samples:        mlic test --ckpt_path best.ckpt --data.test test.csv
+  calibrate  fit thresholds anew for what counts:  mlic calibrate --ckpt_path best.ckpt ...
+  report     write the report of a test again, or compare two:  mlic report A B
   predict    label images:   mlic predict --ckpt_path best.ckpt PATH... --output out.csv
+  explain    show where it saw each class:  mlic explain --ckpt_path best.ckpt IMAGE... --class dog
+  export     one file with all in it: ONNX ...:   mlic export --ckpt_path best.ckpt --format onnx
+  push       put such a folder on the Hugging Face hub:  mlic push FOLDER --repo user/name
+  serve      answer over HTTP, with a page to try it:  mlic serve --ckpt_path best.ckpt
   data       look at annotations of any format, check, convert or split them:  mlic data stats labels.csv
   features   what a frozen backbone made of each image, kept for the next training:  mlic features info
   search     try heads, losses and settings on them, and keep the best:  mlic search --space configs/search.yaml ...

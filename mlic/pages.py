@@ -71,7 +71,7 @@ data; whatever is given here wins.
 
   mlic {{verb}} --ckpt_path runs/inception/latest/best.ckpt
   mlic {{verb}} --ckpt_path best.ckpt --data.{{option}} other.csv --json
-
+{{own}}
 {_TRAINING_TO_FORMAT}
 more:
   --model.tta flip|multi_scale|ten_crop
@@ -80,6 +80,64 @@ more:
   --trainer.devices N, --trainer.accelerator cpu ...
   --print_config                 the whole configuration
   --help-all                     every option
+  --json, --debug                the result for machines; a traceback where there is an error
+"""
+
+_TEST = """
+and a report: what the model gets wrong, with pictures, curves and intervals, in one HTML file that works anywhere; the
+same in Markdown and JSON, and the scores themselves. Two reports are compared with `mlic report`.
+
+  --report FOLDER                where it is written; by default report/v1, v2 ... beside the checkpoint. none: nowhere
+  --fail-below mAP=0.8           end with exit code 1 if a figure falls short: for tests of a model before it is used;
+                                 several are separated by commas. Figures of which less is better, such as hamming,
+                                 fail above: --fail-above hamming=0.1
+"""
+
+_CALIBRATE = """\
+usage: mlic calibrate --ckpt_path FILE [--output FILE] [OPTIONS]
+
+Fits thresholds and the calibration of scores anew on the validation samples, without training, and writes another
+checkpoint: `mlic test`, `mlic predict` and all else decide as it says. `mlic fit` ends with the same, by the same options.
+
+  mlic calibrate --ckpt_path best.ckpt --model.decision.objective recall --model.decision.target 0.95
+  mlic calibrate --ckpt_path best.ckpt --data.val other.csv --output other.ckpt
+
+  --model.decision.objective f1|precision|recall|fnr|fixed
+                                 f1 (default): the highest F1; precision, recall: reach `target` at the least cost to
+                                 the other; fnr: an image misses at most the share `target` of its classes on average,
+                                 also images not seen yet (conformal risk control); fixed: the score `target`
+  --model.decision.target X      what to reach
+  --model.decision.beta X        for f1: recall counts X times as much as precision
+  --model.decision.scope per_class|global
+  --model.decision.min_support N classes with fewer positives (by default 10) share one threshold
+  --model.decision.at_most N     at most N classes an image
+  --model.decision.calibration none|temperature|platt
+                                 temperature (default): one number for all; platt: two numbers a class
+  --output FILE                  by default NAME-calibrated.ckpt beside the checkpoint; nothing is overwritten
+  (all other options are those of `mlic validate`)
+
+The figures shown are cross-fitted: each sample is decided by what the others gave, so that they are not better than on
+new images.
+
+  --json, --debug                the result for machines; a traceback where there is an error
+"""
+
+_REPORT = """\
+usage: mlic report A [B] [--output FOLDER]
+       mlic report --predictions FILE LABELS [--output FOLDER]
+
+Writes the report of a model, as `mlic test` does, from what is there already; or compares two.
+
+  mlic report runs/inception/v1/report/v1
+                                 the same report again; A is its folder, or the scored.npz in it
+  mlic report A B                two models on the same images: differences, with intervals from paired resamples
+  mlic report --predictions scores.csv test.csv
+                                 of what `mlic predict` wrote, or of any CSV with a column `path` and one for each class
+
+  --predictions FILE             .csv or .jsonl; LABELS are annotations of the same images, in any format
+                                 (docs/formats.md), with --reader NAME and any argument of it as in `mlic data`
+  --output FOLDER                by default report/v1, v2 ... in the working directory
+
   --json, --debug                the result for machines; a traceback where there is an error
 """
 
@@ -99,6 +157,97 @@ image that cannot be read. PATH is an image, a folder, a pattern, or a .txt file
   --trainer.devices N, --trainer.accelerator cpu ...: everything of Lightning's Trainer
   --help-all                     every option
   --debug                        a traceback where there is an error
+"""
+
+_EXPLAIN = """\
+usage: mlic explain --ckpt_path FILE IMAGE... [--class NAME]... [--output FOLDER] [OPTIONS]
+
+Shows where in an image a model saw each class: a heat map over the image, and a contact sheet of all its classes with
+scores and thresholds. IMAGE is a file, a folder, a pattern, a list or a tar file, as in mlic predict.
+
+  mlic explain --ckpt_path best.ckpt photo.jpg
+  mlic explain --ckpt_path best.ckpt photos/ --class dog --class cat --output why/
+
+  --class NAME                   a class to look for, whatever its score; several times for several. By default those
+                                 said to be present, and where there is none the 3 with the highest scores
+  --top N                        the N classes with the highest scores
+  --output FOLDER                a new folder; by default explain/v1, v2 ... Nothing is overwritten
+  --method auto|class_activation|attention|grad_cam
+                                 auto (default): what the head tells of itself, and Grad-CAM where it tells nothing.
+                                 Which one it was is said; docs/explain.md tells what each means, and what it does not
+  --max_side N                   pixels: a larger image is drawn smaller, in its shape; by default 2048
+
+  --json, --debug                the result for machines; a traceback where there is an error
+
+An image that cannot be read is told and left out.
+"""
+
+_EXPORT = """\
+usage: mlic export --ckpt_path FILE [--format onnx] [--output PATH] [OPTIONS]
+
+Writes one file with all in it: images of any size go in as they are (uint8 RGB, [batch, 3, height, width]), calibrated
+scores and decisions come out. It is compared with the checkpoint on real images after writing; one whose scores differ
+by more than 1e-4 does not stay, and the exit code is 1. docs/export.md tells how each format is used.
+
+  mlic export --ckpt_path best.ckpt                         best.onnx: mlic predict --ckpt_path best.onnx photos/
+  mlic export --ckpt_path best.ckpt --format onnx,safetensors --output food/
+                                 a folder with a model card, which mlic push puts on the hub
+  mlic export --ckpt_path best.ckpt --quantize int8         a quarter of the size, often twice as fast; tells the mAP
+                                                            before and after
+
+  --format onnx|torch|openvino|safetensors
+                                 several are separated by commas; torch: .pt2, which torch runs without mlic;
+                                 safetensors: weights and JSON, which any verb takes as --ckpt_path
+                                 onnx: pip install "mlic[export]"; openvino: "mlic[export,openvino]"
+  --output FILE|FOLDER/          by default beside the checkpoint; in a folder there is a model card too, README.md
+  --check PATH...                images or folders to compare on; by default the checkpoint's validation images, and
+                                 drawn ones where they are not here
+  --quantize int8                ONNX with 8 bits: ranges are measured on images, the head stays in float32
+  --calibrate PATH...            those images; by default the checkpoint's validation images
+  --tta none|flip                average over other views than the checkpoint does
+
+  --json, --debug                the result for machines; a traceback where there is an error
+"""
+
+_PUSH = """\
+usage: mlic push FOLDER --repo USER/NAME [--private]
+
+Puts a folder that `mlic export --output FOLDER/` wrote on the Hugging Face hub, model card and all. Whoever may read it
+uses it at once: mlic predict --ckpt_path hf://user/name photos/ (if the format safetensors is in it).
+
+  mlic push food/ --repo user/food
+
+  --private                      a repository that is made is seen by its owner alone
+
+Log in before, by `hf auth login` or the variable HF_TOKEN.
+
+  --json, --debug                the result for machines; a traceback where there is an error
+"""
+
+_SERVE = """\
+usage: mlic serve --ckpt_path FILE [--host 127.0.0.1] [--port 8000] [OPTIONS]
+
+Answers over HTTP with a trained model, and has a page to try it in a browser: drop images, see what is in them. FILE is
+a checkpoint, or a .onnx file of `mlic export`, which needs no torch. Needs: pip install "mlic[serve]"
+
+  mlic serve --ckpt_path best.ckpt
+  curl -F images=@a.jpg -F images=@b.png http://127.0.0.1:8000/predict
+
+  POST /predict                  one or many images, as files of a form or as JSON with base64: labels, scores
+  GET  /classes /health /metrics /openapi.json
+
+  --host ADDRESS                 by default this machine alone may ask; 0.0.0.0 lets everyone who reaches it
+  --port N                       0 takes a free one; the address is printed when it answers
+  --batch_size N                 images that a core takes at a time, if so many wait; by default 4
+  --max_body_mb X                a longer request is refused (413); by default 32
+  --max_pixels N                 a larger image is refused by its header; by default 64000000
+  --max_images N                 more in a request are refused (413); by default 64
+  --max_requests N               more at once are told to come back (429); by default 64
+  --timeout SECONDS              for a request, from its first byte to its answer; by default 30
+
+SIGTERM and Ctrl-C end it when what was begun is answered. docs/serve.md tells more.
+
+  --json, --debug                the address as JSON; a traceback where there is an error
 """
 
 _DEMO = """\
@@ -219,9 +368,15 @@ PAGES = {
     "data": _DATA,
     "demo": _DEMO,
     "fit": _FIT,
-    "validate": _EVALUATE.format(verb="validate", side="validation", option="val"),
-    "test": _EVALUATE.format(verb="test", side="test", option="test"),
+    "validate": _EVALUATE.format(verb="validate", side="validation", option="val", own=""),
+    "test": _EVALUATE.format(verb="test", side="test", option="test", own=_TEST),
+    "calibrate": _CALIBRATE,
+    "report": _REPORT,
     "predict": _PREDICT,
+    "explain": _EXPLAIN,
+    "export": _EXPORT,
+    "push": _PUSH,
+    "serve": _SERVE,
     "features": _FEATURES,
     "search": _SEARCH,
 }
