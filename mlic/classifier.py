@@ -4,12 +4,13 @@ import logging
 import math
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
 import pytorch_lightning as pl
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Bool, Float, UInt8
 from pytorch_lightning.cli import LRSchedulerCallable, OptimizerCallable
 from pytorch_lightning.core.optimizer import LightningOptimizer
 from pytorch_lightning.trainer.states import TrainerFn
@@ -36,7 +37,7 @@ from mlic.parameters import fuse, multiply_rates, parameter_groups
 from mlic.parts import class_of, rebuild, spec
 from mlic.schedules import Schedule
 from mlic.stepping import agree_on_steps, catch_up, step_through, watched
-from mlic.thresholds import fit_thresholds
+from mlic.thresholds import DecisionRule, Decisions, Fitted, cross_fitted, fit_decisions
 from mlic.views import TTA, check_tta, scaled_sides, views
 
 __all__ = ["MultiLabelClassifier"]
@@ -46,6 +47,8 @@ log = logging.getLogger(__name__)
 _DIVERGED = "the training has diverged: lower the learning rate, or set trainer.gradient_clip_val"
 
 Side = Literal["val", "test"]
+_BEST_F1 = DecisionRule()
+_DECISIONS = ("thresholds", "slope", "offset")
 _IN_SCRIPT = "{} is defined in a script; put it into a module, or no other program can load the checkpoint"
 
 ClassifierType = TypeVar("ClassifierType", bound="MultiLabelClassifier")
@@ -70,6 +73,7 @@ class MultiLabelClassifier(pl.LightningModule):
             0 and at most 1 (Clark et al. 2020, arXiv:2003.10555; 0.65 to 0.8 are usual for vision transformers).
         tta: test-time augmentation: over which views of an image its logits are averaged in validation, test and
             prediction, as `mlic.views.views` says; kept in the checkpoint.
+        decision: how scores are calibrated and thresholds fitted, on the validation samples.
 
     Raises:
         UsageError: if a number is out of its range.
@@ -77,13 +81,15 @@ class MultiLabelClassifier(pl.LightningModule):
     Attributes:
         class_counts: how often each class is present in the training data, which some losses weigh by; kept in the
             checkpoint. None before a training.
-        thresholds: per class, the score from which on it is said to be present; fitted on the validation samples at the
-            end of each validation during `fit`, unless the loss says that a logit above 0 decides, and kept in the
-            checkpoint.
+        decisions: how logits become scores and classes said to be present; fitted on the validation samples at the end
+            of each validation during `fit`, and kept in the checkpoint.
+        fitted: how many samples the decisions were fitted to, and which classes could not have what was asked for.
         evaluated: the rows of the last evaluation of `val` and of `test`, those of all processes.
     """
 
     thresholds: Tensor
+    slope: Tensor
+    offset: Tensor
     _mean: Tensor
     _std: Tensor
 
@@ -99,6 +105,7 @@ class MultiLabelClassifier(pl.LightningModule):
         head_lr_multiplier: float = 1.0,
         layer_decay: float = 1.0,
         tta: TTA = "none",
+        decision: DecisionRule = _BEST_F1,
     ) -> None:
         super().__init__()
         if not 0 < head_lr_multiplier < math.inf:
@@ -116,7 +123,11 @@ class MultiLabelClassifier(pl.LightningModule):
         self._lr_scheduler_interval = lr_scheduler_interval
         self._head_lr_multiplier = head_lr_multiplier
         self._layer_decay = layer_decay
-        self.register_buffer("thresholds", torch.full((len(self.classes),), 0.5))
+        plain = Decisions.plain(len(self.classes))
+        for name in _DECISIONS:
+            self.register_buffer(name, getattr(plain, name))
+        self.decision = decision
+        self.fitted: Mapping[str, Any] = {}
         self.register_buffer("_mean", torch.tensor(self.backbone.mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("_std", torch.tensor(self.backbone.std).view(1, 3, 1, 1), persistent=False)
         self.collected = nn.ModuleDict({side: MultiLabelMetrics(len(self.classes)) for side in ("val", "test")})
@@ -145,6 +156,7 @@ class MultiLabelClassifier(pl.LightningModule):
             head=lambda *sizes: rebuild({**parts["head"], "init_args": head_arguments}, Head, *sizes),
             loss=lambda: rebuild(parts["loss"], Loss),
             tta=parts.get("tta", "none"),
+            decision=DecisionRule(**parts.get("decision", {})),
         )
         card_size = card["preprocessing"]["image_size"]
         if classifier.backbone.image_size != card_size:
@@ -155,8 +167,9 @@ class MultiLabelClassifier(pl.LightningModule):
         # A release of timm may change what a name without a tag stands for; the checkpoint's figures count.
         for buffer, figures in ((classifier._mean, "mean"), (classifier._std, "std")):
             buffer.copy_(torch.tensor(card["preprocessing"][figures]).view(1, 3, 1, 1))
+        checkpoint = {**checkpoint, "state_dict": dict(checkpoint["state_dict"])}
+        classifier.on_load_checkpoint(checkpoint)
         classifier.load_state_dict(checkpoint["state_dict"])
-        classifier.on_load_checkpoint(dict(checkpoint))
         return classifier.eval()
 
     def forward(self, images: UInt8[Tensor, "batch 3 height width"]) -> Float[Tensor, "batch classes"]:
@@ -255,26 +268,49 @@ class MultiLabelClassifier(pl.LightningModule):
         """Returns the scores of a batch, 0 to 1."""
         if len(batch.index) == 0:
             return torch.empty(0, len(self.classes))
-        return torch.sigmoid(self.averaged(batch.images))
+        return self.decisions.scores(self.averaged(batch.images))
 
     def on_validation_epoch_end(self) -> None:
-        """Logs the metrics; during `fit` it fits the thresholds first."""
+        """Logs the metrics; during `fit` it fits scores and thresholds first.
+
+        The figures of decisions are then cross-fitted: each sample is decided by what the others gave, since thresholds
+        are better on the samples that they were fitted on than on any others.
+        """
         rows = self._gathered("val")
-        fitting = self.trainer.state.fn == TrainerFn.FITTING and not self.trainer.sanity_checking
-        if fitting and self.loss.decides_at_zero:
-            self.thresholds.fill_(0.5)  # whatever the loss of a checkpoint that is resumed left
-        elif fitting:
-            self.thresholds.copy_(fit_thresholds(rows.logits.sigmoid(), rows.labels))
-        self._log_metrics("val", rows)
+        if self.trainer.state.fn == TrainerFn.FITTING and not self.trainer.sanity_checking:
+            self.fit_decisions(rows)
+            present = cross_fitted(self.decision, rows.logits, rows.labels, self.loss.decides_at_zero)
+            self._log_metrics("val", rows, present)
+        else:
+            self._log_metrics("val", rows, self.decisions.to("cpu").present(rows.logits))
 
     def on_test_epoch_end(self) -> None:
         """Logs the metrics."""
-        self._log_metrics("test", self._gathered("test"))
+        rows = self._gathered("test")
+        self._log_metrics("test", rows, self.decisions.to("cpu").present(rows.logits))
+
+    @property
+    def decisions(self) -> Decisions:
+        """How logits, on the device of the model, become scores and classes said to be present."""
+        return Decisions(self.thresholds, self.slope, self.offset, self.decision.at_most)
+
+    def fit_decisions(self, rows: Rows) -> Fitted:
+        """Fits scores and thresholds to samples whose labels are known, as `decision` says; returns what came of it."""
+        fitted = fit_decisions(self.decision, rows.logits, rows.labels, self.loss.decides_at_zero)
+        for name in _DECISIONS:
+            getattr(self, name).copy_(getattr(fitted.decisions, name))
+        self.fitted = {
+            "samples": len(rows.index),
+            "shared": [name for name, shared in zip(self.classes, fitted.shared.tolist(), strict=True) if shared],
+            "unreached": [name for name, missed in zip(self.classes, fitted.unreached.tolist(), strict=True) if missed],
+        }
+        return fitted
 
     def class_table(self, side: Side) -> dict[str, list[int | float]]:
         """Returns a column for each figure of the classes, as `mlic.metrics.per_class`, from the last evaluation."""
         rows = self.evaluated[side]
-        columns = per_class(rows.logits, rows.labels, self.thresholds.cpu())
+        decisions = self.decisions.to("cpu")
+        columns = per_class(rows.logits, rows.labels, decisions.present(rows.logits), decisions.thresholds)
         return {name: column.tolist() for name, column in columns.items()}
 
     def on_train_epoch_end(self) -> None:
@@ -402,7 +438,9 @@ class MultiLabelClassifier(pl.LightningModule):
                 "head": spec(self.head, given=2),
                 "loss": spec(self.loss),
                 "tta": self.tta,
+                "decision": asdict(self.decision),
             },
+            "fitted": self.fitted,
             "preprocessing": {
                 "resize": "squash",
                 "image_size": self.backbone.image_size,
@@ -410,6 +448,15 @@ class MultiLabelClassifier(pl.LightningModule):
                 "std": [float(value) for value in self.backbone.std],
             },
         }
+
+    def with_decisions(self, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns a checkpoint that decides as this model does; all else in it is as it was."""
+        card, decision = checkpoint["mlic"], {"decision": asdict(self.decision)}
+        changed = {**card, "fitted": self.fitted, "model": {**card["model"], **decision}}
+        if "model" in card.get("config", {}):
+            changed["config"] = {**card["config"], "model": {**card["config"]["model"], **decision}}
+        state = {**checkpoint["state_dict"], **{name: getattr(self, name).cpu() for name in _DECISIONS}}
+        return {**checkpoint, "state_dict": state, "mlic": changed}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Tells the loss how often each class was present in the training data, and what it has to remember.
@@ -422,7 +469,10 @@ class MultiLabelClassifier(pl.LightningModule):
             agree_on_steps(checkpoint)
         if resumes and "current_model_state" in checkpoint:
             checkpoint["state_dict"] = checkpoint["current_model_state"]
+        for name in _DECISIONS:  # a checkpoint from before scores were calibrated
+            checkpoint["state_dict"].setdefault(name, getattr(self, name))
         self._watched = checkpoint.get("mlic", {}).get("watched", {})
+        self.fitted = checkpoint.get("mlic", {}).get("fitted", {})
         self.loss.remember(checkpoint.get("mlic", {}).get("loss_memory", {}))
         counts = checkpoint.get("mlic", {}).get("class_counts")
         # A training that is resumed has counted its own data.
@@ -463,8 +513,8 @@ class MultiLabelClassifier(pl.LightningModule):
             raise MlicError(f"the model gives scores that are not numbers; {_DIVERGED}")
         return rows
 
-    def _log_metrics(self, side: Side, rows: Rows) -> None:
+    def _log_metrics(self, side: Side, rows: Rows, present: Bool[Tensor, "samples classes"]) -> None:
         # From the rows of all processes: the same number on each, whatever the batches and the sampler's padding.
         loss = self.loss(rows.logits.to(self.device), rows.labels.to(self.device))
-        figures = {"loss": loss, **headline(rows.logits, rows.labels, self.thresholds.cpu())}
+        figures = {"loss": loss, **headline(rows.logits, rows.labels, present)}
         self.log_dict({f"{side}/{name}": value for name, value in figures.items()}, prog_bar=False)

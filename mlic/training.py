@@ -6,6 +6,7 @@ import logging
 import math
 import sys
 from collections.abc import Mapping, MutableMapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -36,16 +37,18 @@ from mlic.parts import class_of
 from mlic.progress import hush, progress_callback, quietly
 from mlic.runs import BestCheckpoint, LastCheckpoint, RunRecorder, new_run_folder
 from mlic.threads import log_threads
+from mlic.thresholds import DecisionRule
 
 __all__ = ["TrainingCLI", "Verb"]
 
 log = logging.getLogger(__name__)
 
-Verb = Literal["fit", "extract", "validate", "test"]
+Verb = Literal["fit", "extract", "validate", "calibrate", "test"]
 
 _LEARNING = ("fit", "extract")
 _OF_FEATURES = ("features", "feature_views", "feature_dtype")
 _WORDS = {"extract": "features extract"}
+_LIGHTNING = {"calibrate": "validate"}
 
 _ASKED, _UNASKED = 0.5, 0.1  # of the free disk, for features
 _NO_FOLDERS = ("", "auto", "off", "on", "no", "yes", "false", "true", "none", "null")
@@ -74,7 +77,7 @@ class TrainingCLI(LightningCLI):
     Everything is parsed, agreed on and instantiated by the constructor; nothing is run.
 
     Args:
-        verb: `fit`, `validate` or `test`; `extract` is `fit` without the training.
+        verb: `fit`, `validate` or `test`; `extract` is `fit` without the training, `calibrate` a validation.
         arguments: the words after the verb.
 
     Attributes:
@@ -156,6 +159,8 @@ class TrainingCLI(LightningCLI):
             if "class_path" not in (model.get(part) or {}):
                 model[part] = merge(default, model.get(part) or {})
         self.config = parser.parse_args(["--config", json.dumps(said), *left])
+        if self.verb in ("validate", "test") and self._card is not None:
+            _refuse_unfitted(self.verb, vars(self.config.model.decision), self._card["model"].get("decision"))
 
     def instantiate_classes(self) -> None:
         """Makes the datamodule, the model and the Trainer."""
@@ -210,7 +215,7 @@ class TrainingCLI(LightningCLI):
         Raises:
             CheckpointError: if the checkpoint does not fit the model that the configuration describes.
         """
-        run = getattr(self.trainer, self.verb)
+        run = getattr(self.trainer, _LIGHTNING.get(self.verb, self.verb))
         options = {} if self.verb == "fit" else {"verbose": False}
         try:
             with quietly():
@@ -348,6 +353,17 @@ def _described(verb: Verb, card: Mapping[str, Any]) -> dict[str, Any]:
     precision = config.get("trainer", {}).get("precision")
     data = {"data": config["data"]} if "data" in config else {}
     return {"model": card["model"], **data, **({"trainer": {"precision": precision}} if precision else {})}
+
+
+def _refuse_unfitted(verb: Verb, asked: Mapping[str, Any], fitted: Mapping[str, Any] | None) -> None:
+    """Refuses what would take fitting: the decisions that are judged are those of the checkpoint."""
+    fitted = asdict(DecisionRule()) if fitted is None else fitted
+    other = [name for name in asked if name != "at_most" and asked[name] != fitted[name]]
+    if other:
+        raise UsageError(
+            f"model.decision.{other[0]} is {asked[other[0]]}, and the checkpoint was fitted for {fitted[other[0]]}; "
+            f"mlic {verb} judges its decisions as they are: fit them anew with mlic calibrate"
+        )
 
 
 def _option(arguments: list[str], *names: str) -> str | None:

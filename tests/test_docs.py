@@ -1,5 +1,6 @@
 """Every command that the README and the configurations show is run, on small data and with a small backbone."""
 
+import doctest
 import re
 import shlex
 import shutil
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from mlic.cli import main
+from mlic.metrics import FIGURES
 from mlic.plugins import available
 
 ROOT = Path(__file__).parents[1]
@@ -95,6 +97,20 @@ def test_the_python_of_the_readme_runs(desk, capsys):
     for block in blocks:
         exec(compile(block, "README.md", "exec"), {})
     assert "a.jpg" in capsys.readouterr().out
+
+
+def test_the_figures_of_the_three_images_are_what_the_page_says():
+    failed, run = doctest.testfile(str(ROOT / "docs/metrics.md"), module_relative=False)
+    assert run > 15
+    assert not failed
+
+
+def test_the_page_of_figures_defines_all_that_a_report_shows():
+    page = " ".join((ROOT / "docs/metrics.md").read_text(encoding="utf-8").lower().split())
+    words = {"f1_micro": "micro f1", "f1_macro": "macro f1", "auroc_macro": "auroc", "f1_weighted": "weighted f1"}
+    words |= {"f1_samples": "sample f1", "jaccard_macro": "jaccard", "jaccard_samples": "jaccard"}
+    for name in FIGURES:
+        assert words.get(name, name.lower().replace("_", " ")) in page, name
 
 
 RECIPES = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs/recipes.md").read_text(encoding="utf-8"), re.DOTALL)

@@ -49,7 +49,7 @@ def weights(run: str) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize("head", ["linear", "mlp", "csra", "cam"])
 def test_any_head_is_trained_and_tested(files, capsys, head):
     run(["fit", *files, "--model.head", head], capsys)
-    out, _ = run(["test", "--ckpt_path", "runs/run/v1/best.ckpt", "--json"], capsys)
+    out, _ = run(["test", "--ckpt_path", "runs/run/v1/best.ckpt", "--report", "none", "--json"], capsys)
     assert json.loads(out)["test/mAP"] > 0.9
     card = torch.load("runs/run/v1/best.ckpt", weights_only=True)["mlic"]
     assert card["classes"] == ["red", "green", "blue"]
@@ -71,7 +71,7 @@ def test_the_optimum_is_found_on_vectors_and_on_maps_alike(files, here, capsys):
 
 def test_a_checkpoint_is_tested_on_other_features(files, here, capsys):
     run(["fit", *files], capsys)
-    test = ["test", "--ckpt_path", "runs/run/v1/best.ckpt", "--json"]
+    test = ["test", "--ckpt_path", "runs/run/v1/best.ckpt", "--report", "none", "--json"]
     same, _ = run(test, capsys)
     (here / "train.csv").unlink()  # what was learnt from is not needed
     (here / "train.npy").unlink()
@@ -122,10 +122,10 @@ def test_features_that_a_store_kept_train_the_head_that_images_do(small, colours
     run(["fit", *frozen[:at], *frozen[at + 2 :], *words, *rate], capsys)
     first, second = weights("run/v1"), weights("run/v2")
     assert all(torch.allclose(second[name].float(), value.float(), atol=1e-5) for name, value in first.items())
-    test = ["test", "--ckpt_path", "runs/run/v2/best.ckpt", "--json", "--data", "image"]
+    test = ["test", "--ckpt_path", "runs/run/v2/best.ckpt", "--report", "none", "--json", "--data", "image"]
     on_images = json.loads(run([*test, "--data.num_workers", "0"], capsys)[0])
     assert on_images == pytest.approx(
-        json.loads(run([*test[:2], "runs/run/v1/best.ckpt", "--json"], capsys)[0]), abs=1e-5
+        json.loads(run([*test[:2], "runs/run/v1/best.ckpt", "--report", "none", "--json"], capsys)[0]), abs=1e-5
     )
     image = [str(colours / "images" / "060.jpg"), "--num_workers", "0", "--json"]
     one, other = (

@@ -1,4 +1,4 @@
-"""`mlic demo`: draws a data set, trains on it, tests, and shows what to try next. No data, no network."""
+"""`mlic demo`: draws a data set, trains on it, tests, reports, and shows what to try next. No data, no network."""
 
 import json
 import logging
@@ -10,8 +10,10 @@ from jsonargparse import ArgumentParser
 
 from mlic.predict import CsvWriter, Predictor
 from mlic.progress import quietly
+from mlic.report import write_report
+from mlic.runs import new_run_folder
 from mlic.scenes import write_scenes
-from mlic.verbs.evaluate import evaluated, tables
+from mlic.verbs.evaluate import evaluated, scored, tables
 from mlic.verbs.fit import fit
 
 __all__ = ["run", "training_arguments"]
@@ -22,7 +24,7 @@ _SHOWN = 6
 
 
 def run(arguments: list[str], as_json: bool) -> None:
-    """Draws, trains, tests, predicts."""
+    """Draws, trains, tests, reports, predicts."""
     config = _parser().parse_args(arguments)
     started = time.monotonic()
     log.info("drawing scenes into %s", config.folder)
@@ -33,13 +35,14 @@ def run(arguments: list[str], as_json: bool) -> None:
     best = cli.folder / "best.ckpt"
     log.info("testing on images that the training has not seen")
     tested, figures = evaluated("test", ["--ckpt_path", str(best)])
+    report = write_report(scored(tested), new_run_folder(cli.folder, "report")).html
     validation = json.loads((cli.folder / "metrics.json").read_text(encoding="utf-8"))["val/mAP"]
     if as_json:
-        sys.stdout.write(json.dumps({"run": str(cli.folder), "val/mAP": validation, **figures}) + "\n")
+        sys.stdout.write(json.dumps({"run": str(cli.folder), "report": str(report), "val/mAP": validation, **figures}) + "\n")
         return
     sys.stdout.write(f"{tables(tested, figures)}\nvalidation mAP {validation:.4f}\n\n")
     _predict(best, config.folder, cli.folder / "predictions.csv")
-    sys.stdout.write(_next_steps(cli.folder, config.folder))
+    sys.stdout.write(f"what it finds and where it errs: {report}\n{_next_steps(cli.folder, config.folder)}")
     log.info("%.0f s in all", time.monotonic() - started)
 
 

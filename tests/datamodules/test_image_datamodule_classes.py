@@ -368,7 +368,9 @@ class TestThroughTheCommandLine:
         capsys.readouterr()
         try:
             for name in ("free", "fixed"):
-                assert main(["test", "--ckpt_path", f"runs/{name}/v1/best.ckpt"]) == 0, capsys.readouterr().err
+                assert main(["test", "--ckpt_path", f"runs/{name}/v1/best.ckpt", "--report", "none"]) == 0, (
+                    capsys.readouterr().err
+                )
             said = capsys.readouterr().err
         finally:
             (colours / "away.csv").rename(colours / "train.csv")

@@ -1,4 +1,4 @@
-"""The words after `mlic data ACTION`: options of the action, a source, and arguments of the source's reader."""
+"""Words that name annotations: a source, arguments of its reader, and options of what is done with it."""
 
 import argparse
 import inspect
@@ -24,10 +24,12 @@ class ActionParser(argparse.ArgumentParser):
 
     Args:
         action: its name.
+        verb: the verb whose action it is; blank where the action is a verb.
     """
 
-    def __init__(self, action: str) -> None:
-        super().__init__(prog=f"mlic data {action}", add_help=False, allow_abbrev=False)
+    def __init__(self, action: str, verb: str = "data") -> None:
+        super().__init__(prog=" ".join(["mlic", *verb.split(), action]), add_help=False, allow_abbrev=False)
+        self._help = f"mlic {verb or action} --help"
 
     def error(self, message: str) -> NoReturn:
         """Says what is wrong with the words.
@@ -35,7 +37,7 @@ class ActionParser(argparse.ArgumentParser):
         Raises:
             UsageError: always.
         """
-        raise UsageError(f"{self.prog}: {message}; see mlic data --help")
+        raise UsageError(f"{self.prog}: {message}; see {self._help}")
 
 
 def parse(parser: ActionParser, arguments: list[str]) -> tuple[argparse.Namespace, LabelReader]:
