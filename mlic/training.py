@@ -23,6 +23,7 @@ from mlic.backbones.base import Backbone
 from mlic.checkpoints import read_checkpoint
 from mlic.classifier import MultiLabelClassifier
 from mlic.configuration import expand_names, merge, settle
+from mlic.curves import CurveBoard
 from mlic.datamodules.base import MultiLabelDataModule
 from mlic.datamodules.featurearrays import open_features
 from mlic.datamodules.featurefiles import FeatureFileDataModule
@@ -201,7 +202,7 @@ class TrainingCLI(LightningCLI):
             if trainer.enable_checkpointing is not False:
                 callbacks.append(BestCheckpoint(folder, "val/mAP" if self.datamodule.validates else None))
                 callbacks.append(LastCheckpoint(folder))  # after the best, whose score it has in it
-            callbacks += [RunRecorder(folder, self._recorded), ReseedEpochs(torch.initial_seed() % 2**32)]
+            callbacks += [RunRecorder(folder, self._recorded), ReseedEpochs(torch.initial_seed() % 2**32), CurveBoard()]
             if trainer.logger is None or trainer.logger is True:
                 kwargs["logger"] = [TensorBoardLogger(str(folder), "", ""), CSVLogger(str(folder), "", "")]
         try:
