@@ -77,11 +77,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
     parser.add_argument("--batch_size", type=int, default=4)
-    parser.add_argument("--max_body_mb", type=float, default=32)
+    parser.add_argument("--max_body_mb", type=float, default=32.0)
     parser.add_argument("--max_pixels", type=int, default=64_000_000)
     parser.add_argument("--max_images", type=int, default=64)
     parser.add_argument("--max_requests", type=int, default=64)
-    parser.add_argument("--timeout", type=float, default=30)
+    parser.add_argument("--timeout", type=float, default=30.0)
     return parser
 
 
