@@ -10,12 +10,9 @@ import safetensors.torch
 import torch
 
 from mlic.errors import CheckpointError
-from mlic.hub import fetch, is_on_hub
+from mlic.hub import CONFIG_FILE, WEIGHTS_FILE, fetch, is_on_hub
 
-__all__ = ["CONFIG_FILE", "WEIGHTS_FILE", "read_checkpoint", "write_checkpoint"]
-
-CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
-"""What a folder that `mlic export --format safetensors` wrote holds."""
+__all__ = ["read_checkpoint", "write_checkpoint"]
 
 _CARD = {"classes", "model", "preprocessing"}
 _PARTS = {"backbone", "head", "loss"}

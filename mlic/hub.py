@@ -5,7 +5,10 @@ from pathlib import Path
 
 from mlic.errors import DownloadError, UsageError
 
-__all__ = ["fetch", "is_on_hub", "push"]
+__all__ = ["CONFIG_FILE", "WEIGHTS_FILE", "fetch", "files_of", "is_on_hub", "push"]
+
+CONFIG_FILE, WEIGHTS_FILE = "config.json", "model.safetensors"
+"""What a folder that `mlic export --format safetensors` wrote holds."""
 
 _NAME = re.compile(r"hf:/{1,2}(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[^@]+))?")
 _EXPECTED = "expected hf://user/name, or hf://user/name@revision"
@@ -40,12 +43,25 @@ def fetch(path: str | Path) -> Path:
         folder = huggingface_hub.snapshot_download(
             named["repository"],
             revision=named["revision"],
-            allow_patterns=["config.json", "model.safetensors"],
+            allow_patterns=[CONFIG_FILE, WEIGHTS_FILE],
             library_name="mlic",
         )
     except Exception as error:  # the hub's own errors, or those of whichever HTTP library this release is built on
         raise DownloadError(f"{path} cannot be fetched ({_first_line(error)})") from error
     return Path(folder)
+
+
+def files_of(checkpoint: str | Path) -> list[Path]:
+    """Returns the files that decide what a model says: a checkpoint itself, or those of a folder or of the hub.
+
+    Args:
+        checkpoint: a file, a folder that `mlic export --format safetensors` wrote, or `hf://user/name`.
+
+    Raises:
+        DownloadError: as `fetch` does.
+    """
+    path = fetch(checkpoint) if is_on_hub(checkpoint) else Path(checkpoint)
+    return [path / CONFIG_FILE, path / WEIGHTS_FILE] if path.is_dir() else [path]
 
 
 def push(folder: Path, repository: str, *, private: bool = False) -> str:

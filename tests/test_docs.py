@@ -50,6 +50,7 @@ def pages() -> list[Path]:
         ROOT / "README.md",
         ROOT / "docs/recipes.md",
         ROOT / "docs/features.md",
+        ROOT / "docs/export.md",
         ROOT / "docs/suspects.md",
         *sorted((ROOT / "configs").glob("*.yaml")),
     ]

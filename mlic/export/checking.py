@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, UInt8
+from jaxtyping import Bool, Float32, Float64, UInt8
 
 from mlic.classifier import MultiLabelClassifier
 from mlic.errors import ImageError
@@ -67,32 +67,36 @@ def compare(
         images: of any sizes.
     """
     side = classifier.backbone.image_size
-    differences: list[np.ndarray] = []
-    count = decisions = 0
+    looks: list[tuple[np.ndarray, int]] = []
     squares: list[np.ndarray] = []
-
-    def look(given: Images, seen: Images) -> None:
-        nonlocal decisions
-        scores, present = outputs(given)
-        with torch.inference_mode():
-            logits = classifier.averaged(torch.from_numpy(seen))
-        expected = classifier.decisions.scores(logits).numpy()
-        differences.append(np.abs(expected.astype(np.float64) - scores))
-        decisions += int((classifier.decisions.present(logits).numpy() != present).sum())
-
+    count = 0
     for image in images:
         planes = np.ascontiguousarray(image.transpose(2, 0, 1))
-        square = squash(torch.from_numpy(planes), side).numpy()
-        look(planes[None], square[None])
+        squares.append(squash(torch.from_numpy(planes), side).numpy())
+        looks.append(_look(classifier, outputs, planes[None], squares[-1][None]))
         count += 1
-        squares.append(square)
         if len(squares) == _AT_ONCE:
-            look(np.stack(squares), np.stack(squares))
+            looks.append(_look(classifier, outputs, np.stack(squares), np.stack(squares)))
             squares = []
     if squares:
-        look(np.stack(squares), np.stack(squares))
-    every = np.concatenate([one.ravel() for one in differences]) if differences else np.zeros(1)
-    return Agreement(count, float(every.max()), float(every.mean()), decisions)
+        looks.append(_look(classifier, outputs, np.stack(squares), np.stack(squares)))
+    every = np.concatenate([differences.ravel() for differences, _ in looks]) if looks else np.zeros(1)
+    return Agreement(count, float(every.max()), float(every.mean()), sum(decisions for _, decisions in looks))
+
+
+def _look(
+    classifier: MultiLabelClassifier,
+    outputs: Outputs,
+    given: Images,
+    squares: UInt8[np.ndarray, "batch 3 side side"],
+) -> tuple[Float64[np.ndarray, "batch classes"], int]:
+    """Returns how far scores are from the classifier's, and how many decisions are other ones."""
+    scores, present = outputs(given)
+    with torch.inference_mode():
+        logits = classifier.averaged(torch.from_numpy(squares))
+    expected = classifier.decisions.scores(logits).numpy()
+    differ = int((classifier.decisions.present(logits).numpy() != present).sum())
+    return np.abs(expected.astype(np.float64) - scores), differ
 
 
 def read_images(paths: Sequence[Path]) -> Iterator[UInt8[np.ndarray, "height width 3"]]:

@@ -8,9 +8,9 @@ from typing import Any
 import safetensors.torch
 from torch import Tensor
 
-from mlic.checkpoints import CONFIG_FILE, WEIGHTS_FILE
 from mlic.classifier import MultiLabelClassifier
 from mlic.export.facts import as_metadata, published
+from mlic.hub import CONFIG_FILE, WEIGHTS_FILE
 
 __all__ = ["write_weights"]
 

@@ -58,7 +58,7 @@ def run(arguments: list[str], as_json: bool) -> None:
     card = checkpoint["mlic"]
     facts = describe(classifier, card)
     files, folder = _targets(said.ckpt_path, kinds, said.output, said.quantize is not None)
-    needs_data = said.check is None or (said.quantize is not None and said.calibrate is None)
+    needs_data = said.check is None or said.quantize is not None
     validation = _validation(said.ckpt_path) if needs_data and "config" in card else None
     checked = _check_paths(said.check, validation)
     found: dict[str, Any] = {}

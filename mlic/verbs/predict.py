@@ -8,12 +8,13 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from jsonargparse import ArgumentParser, Namespace
 
 from mlic.configuration import read_yaml
 from mlic.errors import CheckpointError, UsageError
+from mlic.hub import files_of
 from mlic.predict import Inputs, Prediction, Predictor, Shown
 from mlic.predict.counting import counted
 from mlic.predict.inputs import Lots
@@ -28,6 +29,7 @@ __all__ = ["run"]
 
 log = logging.getLogger(__name__)
 
+_Views = Literal["none", "flip", "multi_scale", "ten_crop"]  # those of mlic.views, which imports torch
 _MANY = 20_000  # images that are worth any engine
 _CHANGES_ROWS = ("tta", "threshold", "top", "only_positive", "shard")
 
@@ -124,13 +126,16 @@ def _outputs(config: Namespace, shard: Shard | None, as_json: bool) -> Outputs:
 
 def _facts(config: Namespace, outputs: Outputs) -> dict[str, Any]:
     """Returns what rows depend on, for whoever goes on with them."""
+    digest = hashlib.sha256()
     try:
-        with config.ckpt_path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()[:32]
+        for path in files_of(config.ckpt_path):
+            with path.open("rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
     except OSError as error:
         raise CheckpointError(f"{config.ckpt_path}: cannot be read ({error.strerror})") from error
     chosen = {name: config[name] for name in _CHANGES_ROWS}
-    return {"checkpoint": digest, **chosen, "features": None if outputs.features is None else str(outputs.features)}
+    features = None if outputs.features is None else str(outputs.features)
+    return {"checkpoint": digest.hexdigest()[:32], **chosen, "features": features}
 
 
 def _check_processes(trainer: Any, shard: Shard | None, inputs: Inputs) -> None:
@@ -165,7 +170,7 @@ def _parser(has_trainer: bool) -> ArgumentParser:
     parser.add_argument("--shard", type=str | None, help="I/N, the share of one of N processes, from 0; or auto")
     parser.add_argument("--batch_size", type=int, default=32, help="images a step and device; a core takes at most 4")
     parser.add_argument("--num_workers", type=int | None, help="processes that decode for a device that is no CPU")
-    parser.add_argument("--tta", type=str | None, help="views to average over; by default the checkpoint's")
+    parser.add_argument("--tta", type=_Views | None, help="views to average over; by default the checkpoint's")
     parser.add_argument("--engine", type=EngineChoice, default="auto", help="what computes on a CPU")
     if has_trainer:
         import pytorch_lightning as pl
