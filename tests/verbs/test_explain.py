@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -163,3 +164,19 @@ def test_a_model_of_features_and_an_exported_one_are_refused_with_a_reason(desk,
     saved("best.ckpt", backbone=lambda: Precomputed(4))
     assert "has never seen an image" in refused(capsys, "photo1.jpg")
     assert not Path("explain").exists()
+
+
+def test_the_page_of_the_docs_is_true(desk, capsys):
+    page = (Path(__file__).parents[2] / "docs/explain.md").read_text(encoding="utf-8")
+    saved("best.ckpt", classes=("dog", "cat"))
+    Path("photos").mkdir()
+    Path("photo1.jpg").rename("photo.jpg")
+    Path("photo2.jpg").rename("photos/b.jpg")
+    commands = [line.split()[1:] for line in page.splitlines() if line.startswith("mlic explain ")]
+    assert len(commands) == 3
+    for words in commands:
+        assert main(words) == 0, capsys.readouterr().err
+    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    exec(compile(block, "docs/explain.md", "exec"), {})
+    assert Image.open("dog.png").size == (64, 48)
+    assert "class_activation" in capsys.readouterr().out
