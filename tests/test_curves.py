@@ -1,7 +1,7 @@
 from pathlib import Path
 
-import numpy as np
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.util.tensor_util import make_ndarray
 
 from mlic import curves
 from mlic.cli import main
@@ -20,11 +20,7 @@ def test_the_curves_of_the_last_validation_are_in_tensorboard(small, tmp_path, m
     assert {"val/all classes", "val/red", "val/green", "val/blue"} <= set(events.Tags()["tensors"])
     found = events.Tensors("val/all classes")
     assert [curve.step for curve in found] == [8]  # the epochs are short
-    true_positives = (
-        np.array(found[-1].tensor_proto.float_val).reshape(6, -1)[0]
-        if found[-1].tensor_proto.float_val
-        else (np.frombuffer(found[-1].tensor_proto.tensor_content, np.float32).reshape(6, -1)[0])
-    )
+    true_positives = make_ndarray(found[-1].tensor_proto)[0]
     assert true_positives[0] == 24  # at threshold 0 all that is present is found: 16 images, 1.5 labels each
     assert [image.step for image in events.Images("val/are scores frequencies")] == [8]
 
