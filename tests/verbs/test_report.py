@@ -42,7 +42,7 @@ def test_two_models_are_compared(tested, capsys):
     files = said(capsys, str(tested), "other", "--output", "both")
     assert sorted(files.values()) == [f"both/comparison.{kind}" for kind in ("html", "json", "md")]
     figures = {each["name"]: each for each in content(files["json"])["figures"]}
-    assert figures["mAP"]["difference"] == 0
+    assert (figures["mAP"]["a"], figures["mAP"]["b_better"]) == (figures["mAP"]["b"], 0.5)
 
 
 def test_predictions_are_judged_by_any_annotations(tested, colours, capsys):
