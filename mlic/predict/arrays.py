@@ -69,7 +69,8 @@ class ArrayFile:
 
     def flush(self) -> None:
         """Hands to the system what was added."""
-        self._stream.flush()
+        if not self._stream.closed:
+            self._stream.flush()
 
     def finish(self) -> None:
         """Writes the number of rows, and closes the file."""

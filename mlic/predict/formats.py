@@ -2,8 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterator, Sequence
-from typing import BinaryIO, NamedTuple, Protocol, runtime_checkable
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from mlic.errors import UsageError
 from mlic.predict.prediction import Prediction, Shown
@@ -44,8 +44,8 @@ class Format(Protocol):
         """Returns the path of an image as its `Record` has it."""
         ...
 
-    def records(self, stream: BinaryIO) -> Iterator[Record]:
-        """Yields the whole rows of a file that is read from its start, that of the head among them, if there is one."""
+    def records(self, lines: Iterable[bytes]) -> Iterator[Record]:
+        """Yields the whole rows of a file, given its lines from the first; that of the head is among them."""
         ...
 
 
@@ -97,10 +97,10 @@ class Csv:
         """Returns the path."""
         return path
 
-    def records(self, stream: BinaryIO) -> Iterator[Record]:
+    def records(self, lines: Iterable[bytes]) -> Iterator[Record]:
         """Yields the whole rows; within quotes the end of a line is not the end of a row."""
         row, end = b"", 0
-        for line in _lines(stream):
+        for line in _whole(lines):
             row += line
             if row.count(b'"') % 2 == 0:
                 end += len(row)
@@ -146,14 +146,14 @@ class Jsonl:
         """Returns the path."""
         return path
 
-    def records(self, stream: BinaryIO) -> Iterator[Record]:
+    def records(self, lines: Iterable[bytes]) -> Iterator[Record]:
         """Yields the whole lines.
 
         Raises:
             UsageError: if one of them is no prediction.
         """
         end = 0
-        for number, line in enumerate(_lines(stream), 1):
+        for number, line in enumerate(_whole(lines), 1):
             end += len(line)
             try:
                 yield Record(str(json.loads(line)["path"]), end)
@@ -195,10 +195,10 @@ class Text:
         """Returns the path on one line."""
         return _one_line(path)
 
-    def records(self, stream: BinaryIO) -> Iterator[Record]:
+    def records(self, lines: Iterable[bytes]) -> Iterator[Record]:
         """Yields the whole paragraphs."""
         end, name = 0, None
-        for line in _lines(stream):
+        for line in _whole(lines):
             end += len(line)
             if name is None:
                 name = line[:-1].decode("utf-8", "surrogateescape")
@@ -223,9 +223,9 @@ def _first_cell(row: bytes) -> str:
     return cell.decode("utf-8", "surrogateescape")
 
 
-def _lines(stream: BinaryIO) -> Iterator[bytes]:
+def _whole(lines: Iterable[bytes]) -> Iterator[bytes]:
     """Yields the lines that have an end."""
-    return (line for line in stream if line.endswith(b"\n"))
+    return (line for line in lines if line.endswith(b"\n"))
 
 
 def _one_line(text: str) -> str:

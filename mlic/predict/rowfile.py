@@ -3,9 +3,9 @@
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from mlic.errors import UsageError
 from mlic.predict.arrays import ArrayFile
@@ -238,9 +238,9 @@ def _whole_rows(path: Path, form: Format, most: int | None) -> tuple[int, int]:
     return num_rows, end
 
 
-def _rows(stream: BinaryIO, form: Format, path: Path) -> Iterator[Record]:
+def _rows(lines: Iterable[bytes], form: Format, path: Path) -> Iterator[Record]:
     try:
-        records = form.records(stream)
+        records = form.records(lines)
         if form.head():
             next(records, None)
         yield from records
