@@ -469,8 +469,9 @@ class MultiLabelClassifier(pl.LightningModule):
             agree_on_steps(checkpoint)
         if resumes and "current_model_state" in checkpoint:
             checkpoint["state_dict"] = checkpoint["current_model_state"]
+        plain = Decisions.plain(len(self.classes))
         for name in _DECISIONS:  # a checkpoint from before scores were calibrated
-            checkpoint["state_dict"].setdefault(name, getattr(self, name))
+            checkpoint["state_dict"].setdefault(name, getattr(plain, name))
         self._watched = checkpoint.get("mlic", {}).get("watched", {})
         self.fitted = checkpoint.get("mlic", {}).get("fitted", {})
         self.loss.remember(checkpoint.get("mlic", {}).get("loss_memory", {}))
@@ -478,6 +479,16 @@ class MultiLabelClassifier(pl.LightningModule):
         # A training that is resumed has counted its own data.
         if counts is not None and self.class_counts is None:
             self._take_counts(ClassCounts(**counts))
+
+    def _apply(self: ClassifierType, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ClassifierType:
+        """Moves and converts, but leaves decisions in single precision: as bfloat16 a threshold of 0.999 would be 1."""
+        exact = {name: getattr(self, name) for name in _DECISIONS}
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for name, before in exact.items():
+            now = getattr(self, name)
+            if now.element_size() < before.element_size():
+                setattr(self, name, before.to(now.device))
+        return self
 
     def _take_counts(self, counts: ClassCounts) -> None:
         self.class_counts = counts
@@ -487,7 +498,7 @@ class MultiLabelClassifier(pl.LightningModule):
         """Returns the logits of a batch of images, or of one of features."""
         if isinstance(batch, FeatureBatch):
             # In half or double precision throughout, the head has it; in mixed precision it has float32.
-            return cast(Tensor, self.head(batch.features.to(self.thresholds.dtype))).float()
+            return cast(Tensor, self.head(batch.features.to(self._mean.dtype))).float()
         return cast(Tensor, self(batch.images))
 
     def _loss(self, batch: Batch | FeatureBatch) -> Float[Tensor, ""]:

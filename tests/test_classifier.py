@@ -327,6 +327,29 @@ def test_thresholds_are_fitted_unless_the_loss_decides_at_0_whatever_they_were(l
     assert model.thresholds.lt(0.9).all()
 
 
+def test_a_checkpoint_from_before_scores_were_calibrated_calibrates_nothing():
+    before = {name: value for name, value in classifier().state_dict().items() if name not in ("slope", "offset")}
+    model = classifier()
+    model.slope.fill_(3.0)
+    model.offset.fill_(1.0)
+    checkpoint: dict = {"state_dict": dict(before)}
+    model.on_load_checkpoint(checkpoint)
+    model.load_state_dict(checkpoint["state_dict"])
+    assert model.slope.eq(1).all()
+    assert model.offset.eq(0).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_a_model_in_half_precision_decides_in_single_precision(dtype):
+    model = classifier()
+    model.thresholds.fill_(0.9985)  # 1 in bfloat16: no score would reach it
+    model.to(dtype)
+    assert {parameter.dtype for parameter in model.parameters()} == {dtype}
+    assert model.decisions.present(torch.full((1, 3), 7.0)).all()
+    torch.testing.assert_close(model.thresholds, torch.full((3,), 0.9985), rtol=0, atol=0)
+    assert model.double().thresholds.dtype == torch.float64
+
+
 class Leftmost(LinearHead):
     """Answers with the first pixel of each channel, so that a mirrored image has other logits."""
 
