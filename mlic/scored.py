@@ -51,6 +51,11 @@ class Scored:
         return self.decisions.scores(self.logits)
 
     @property
+    def strength(self) -> Float[Tensor, "samples classes"]:
+        """The calibrated logits, which rank the classes of an image where scores are all 1."""
+        return self.decisions.strength(self.logits)
+
+    @property
     def present(self) -> Bool[Tensor, "samples classes"]:
         """Which classes the model says are present."""
         return self.decisions.present(self.logits)
@@ -79,18 +84,18 @@ class Scored:
             UsageError: if the file is another one.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with zipfile.ZipFile(path), np.load(path, allow_pickle=False) as file:
                 words = json.loads(file["words"].tobytes())
                 logits, labels, thresholds, slope, offset = (torch.from_numpy(file[name]) for name in _ARRAYS)
-        except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+            return cls(
+                name=words["name"],
+                classes=tuple(words["classes"]),
+                paths=Strings(words["paths"]),
+                root=Path(words["root"]),
+                logits=logits,
+                labels=labels,
+                decisions=Decisions(thresholds, slope, offset, words["at_most"]),
+                about=words["about"],
+            )
+        except (OSError, EOFError, KeyError, TypeError, ValueError, zipfile.BadZipFile) as error:
             raise UsageError(f"{path}: no scores that mlic has written ({error})") from error
-        return cls(
-            name=words["name"],
-            classes=tuple(words["classes"]),
-            paths=Strings(words["paths"]),
-            root=Path(words["root"]),
-            logits=logits,
-            labels=labels,
-            decisions=Decisions(thresholds, slope, offset, words["at_most"]),
-            about=words["about"],
-        )

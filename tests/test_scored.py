@@ -1,10 +1,11 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from mlic.errors import UsageError
-from mlic.scored import Scored
+from mlic.scored import _ARRAYS, Scored
 from mlic.strings import Strings
 from mlic.thresholds import Decisions
 
@@ -36,6 +37,14 @@ def test_another_file_is_refused_by_its_name(content, tmp_path):
 
     with pytest.raises(UsageError, match=r"other\.npz: no scores that mlic has written"):
         Scored.load(tmp_path / "other.npz")
+
+
+def test_arrays_of_another_program_are_refused(tmp_path):
+    np.save(tmp_path / "array.npy", np.zeros(3))
+    np.savez(tmp_path / "arrays.npz", words=np.frombuffer(b"[]", np.uint8), **{name: np.zeros(2) for name in _ARRAYS})
+    for name in ("array.npy", "arrays.npz"):
+        with pytest.raises(UsageError, match=rf"{name}: no scores that mlic has written"):
+            Scored.load(tmp_path / name)
 
 
 def test_a_missing_file_is_refused_by_its_name(tmp_path):

@@ -43,6 +43,7 @@ def figures(
     scores: Float[Tensor, "samples classes"],
     present: Bool[Tensor, "samples classes"],
     labels: Int8[Tensor, "samples classes"],
+    strength: Float[Tensor, "samples classes"] | None = None,
 ) -> dict[str, float]:
     """Returns the figures of `FIGURES`, in this order, and then from how many classes the means of classes are.
 
@@ -52,10 +53,11 @@ def figures(
 
     Args:
         logits: rank the images of each class: mAP and `auroc_macro`.
-        scores: probabilities: `calibration_error` and `brier`; they rank the classes of each image: `lrap`,
-            `coverage_error`, `ranking_loss` and `one_error`.
+        scores: probabilities: `calibration_error` and `brier`.
         present: which classes are said to be present: all others.
         labels: 1 present, 0 absent, -1 unknown.
+        strength: ranks the classes of each image: `lrap`, `coverage_error`, `ranking_loss` and `one_error`. The logits
+            of the scores tell apart what is 1 as a score; by default the scores do what they can.
 
     Raises:
         MlicError: if the logit or the score of a known cell is not a number.
@@ -67,6 +69,7 @@ def figures(
         >>> found["mAP"], found["OP"], found["OR"], found["supported_classes"]
         (1.0, 0.5, 1.0, 1.0)
     """
+    ranking = scores if strength is None else strength
     precisions, areas = [], []
     for ranks in ranked(logits, labels):
         precisions.append(average_precision_of(ranks))
@@ -78,7 +81,7 @@ def figures(
         "calibration_error": calibration_error(scores, labels).nanmean(),
         "brier": brier(scores, labels).nanmean(),
         **of_counts(count_cells(present, labels)),
-        **{name: rows.nanmean() for name, rows in of_rows(scores, present, labels).items()},
+        **{name: rows.nanmean() for name, rows in of_rows(ranking, present, labels).items()},
     }
     return {
         **{name: float(found[name]) for name in FIGURES},

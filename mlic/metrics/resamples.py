@@ -103,6 +103,7 @@ def resampled_figures(
     labels: Int8[Tensor, "samples classes"],
     resamples: int = 200,
     seed: int = 0,
+    strength: Float[Tensor, "samples classes"] | None = None,
 ) -> dict[str, Float64[np.ndarray, " resamples"]]:
     """Returns each of `FIGURES` on bootstrap resamples of the samples: what `figures` gives of the drawn rows.
 
@@ -116,6 +117,7 @@ def resampled_figures(
         labels: 1 present, 0 absent, -1 unknown.
         resamples: how many.
         seed: of what is drawn.
+        strength: as in `figures`.
 
     Raises:
         MlicError: if the logit or the score of a known cell is not a number.
@@ -128,7 +130,7 @@ def resampled_figures(
     """
     samples, classes = labels.shape
     present, labels, scores = present.cpu(), labels.cpu(), scores.detach().cpu()
-    by_row = of_rows(scores, present, labels)
+    by_row = of_rows(scores if strength is None else strength.detach().cpu(), present, labels)
     rows_of = torch.stack([*by_row.values()], dim=1)
 
     def columns(rows: slice) -> Float64[Tensor, "rows columns"]:

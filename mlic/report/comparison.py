@@ -100,9 +100,7 @@ def compare_reports(a: Scored, b: Scored, folder: Path, *, resamples: int | None
 
 def _changed(pair: Aligned) -> tuple[list[Card], list[Card]]:
     """Returns the images about which the second model is better, and those about which it is worse, by their loss."""
-    of_a, of_b = (
-        sample_losses(one.decisions.slope * one.logits + one.decisions.offset, one.labels) for one in (pair.a, pair.b)
-    )
+    of_a, of_b = (sample_losses(one.strength, one.labels) for one in (pair.a, pair.b))
     gained = of_a - of_b
     order = np.argsort(-gained, kind="stable")
     return (

@@ -65,7 +65,10 @@ def write_report(scored: Scored, folder: Path, *, resamples: int | None = None, 
     written(report.html, page(summary, galleries, drawn, pictures))
     written(report.markdown, markdown(summary, galleries))
     written(report.json, as_json(numbers(scored, summary, galleries)))
-    scored.save(report.scored)
+    try:
+        scored.save(report.scored)
+    except OSError as error:
+        raise MlicError(f"{report.scored}: cannot be written ({error.strerror})") from error
     return report
 
 

@@ -112,8 +112,7 @@ def collect(scored: Scored, order: Sequence[ClassFigures]) -> Galleries:
         scored: what the model made of the samples.
         order: the classes in the order in which their mistakes are shown.
     """
-    strength = scored.decisions.slope * scored.logits + scored.decisions.offset
-    labels, cells = scored.labels, _Cells(scored, scored.scores, scored.present)
+    strength, labels, cells = scored.strength, scored.labels, _Cells(scored, scored.scores, scored.present)
     shown = order[:_CLASSES]
     most = min(8, max(3, _PER_CLASS // (2 * max(1, len(shown)))))
     wrongly, missed = (which(strength, cells.present, labels, most) for which in (false_positives, misses))

@@ -85,9 +85,11 @@ def measured(scored: Scored) -> dict[str, float]:
     Raises:
         MlicError: if the logit of a known cell is not a number.
     """
-    return figures(scored.logits, scored.scores, scored.present, scored.labels)
+    return figures(scored.logits, scored.scores, scored.present, scored.labels, scored.strength)
 
 
 def resampled(scored: Scored, resamples: int, seed: int) -> dict[str, Float64[np.ndarray, " resamples"]]:
     """Returns the figures of a model on bootstrap resamples; with the same seed, paired with another model's."""
-    return resampled_figures(scored.logits, scored.scores, scored.present, scored.labels, resamples, seed)
+    return resampled_figures(
+        scored.logits, scored.scores, scored.present, scored.labels, resamples, seed, scored.strength
+    )

@@ -68,7 +68,11 @@ class Decisions:
 
     def scores(self, logits: Float[Tensor, "samples classes"]) -> Float[Tensor, "samples classes"]:
         """Returns the calibrated scores, 0 to 1."""
-        return torch.sigmoid(self.slope * logits + self.offset)
+        return torch.sigmoid(self.strength(logits))
+
+    def strength(self, logits: Float[Tensor, "samples classes"]) -> Float[Tensor, "samples classes"]:
+        """Returns the calibrated logits, which tell apart what scores near 1 do not: those above 17 are all 1."""
+        return self.slope * logits + self.offset
 
     def present(self, logits: Float[Tensor, "samples classes"]) -> Bool[Tensor, "samples classes"]:
         """Returns which classes are said to be present."""

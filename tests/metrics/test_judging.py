@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from mlic import metrics as m
 from mlic.errors import MlicError
-from mlic.metrics.judging import frequent_classes, prevalence
+from mlic.metrics.judging import figures, frequent_classes, prevalence
+from mlic.metrics.resamples import resampled_figures
 
 
 def same(found, expected):
@@ -136,3 +137,15 @@ def test_frequencies_of_the_training_decide_what_is_said():
     labels = torch.tensor([[1, 0], [1, 0]], dtype=torch.int8)
     assert m.baselines(labels)["always the frequent classes"]["OF1"] == 1
     assert m.baselines(labels, torch.tensor([0.1, 0.8]))["always the frequent classes"]["OF1"] == 0
+
+
+def test_the_classes_of_an_image_are_ranked_by_their_logits_where_all_scores_are_1():
+    logits = torch.tensor([[30.0, 20.0, -1.0]])
+    labels = torch.tensor([[1, 0, 0]], dtype=torch.int8)
+    scores = logits.sigmoid()
+    assert scores[0, 0] == scores[0, 1] == 1
+    found = figures(logits, scores, logits > 0, labels, logits)
+    assert (found["lrap"], found["one_error"], found["coverage_error"], found["ranking_loss"]) == (1, 0, 1, 0)
+    drawn = resampled_figures(logits, scores, logits > 0, labels, resamples=3, strength=logits)
+    assert drawn["one_error"].tolist() == [0, 0, 0]
+    assert figures(logits, scores, logits > 0, labels)["one_error"] == 1  # of equal scores none is first

@@ -230,6 +230,19 @@ def test_calibration_thresholds_and_the_greatest_number_are_told(scored, tmp_pat
     assert "an image keeps the 2 classes with the highest scores" in text
 
 
+def test_surer_scores_that_are_all_1_change_no_rank_of_the_classes_of_an_image(scored, tmp_path):
+    surer = replace(scored, decisions=replace(scored.decisions, slope=torch.full((5,), 20.0)))
+    assert (surer.scores == 1).sum(dim=1).gt(1).any()
+    found = [
+        {one["name"]: one["value"] for one in json.loads(report.json.read_text())["figures"]}
+        for report in (
+            write_report(each, tmp_path / each.name, resamples=2) for each in (scored, replace(surer, name="b"))
+        )
+    ]
+    for name in ("lrap", "coverage_error", "ranking_loss", "one_error"):
+        assert found[0][name] == found[1][name]
+
+
 def test_templates_styles_and_script_are_in_the_wheel(tmp_path):
     from hatchling.builders.wheel import WheelBuilder
 
