@@ -38,7 +38,8 @@ def run(arguments: list[str], as_json: bool) -> None:
     report = write_report(scored(tested), new_run_folder(cli.folder, "report")).html
     validation = json.loads((cli.folder / "metrics.json").read_text(encoding="utf-8"))["val/mAP"]
     if as_json:
-        sys.stdout.write(json.dumps({"run": str(cli.folder), "report": str(report), "val/mAP": validation, **figures}) + "\n")
+        said = {"run": str(cli.folder), "report": str(report), "val/mAP": validation, **figures}
+        sys.stdout.write(json.dumps(said) + "\n")
         return
     sys.stdout.write(f"{tables(tested, figures)}\nvalidation mAP {validation:.4f}\n\n")
     _predict(best, config.folder, cli.folder / "predictions.csv")

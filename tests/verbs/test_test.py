@@ -81,6 +81,10 @@ def test_what_falls_short_is_told_with_its_figure(best, capsys):
         (["--fail-below", "map=0.8"], "'map' is no figure; did you mean 'mAP'?"),
         (["--fail-below", "mAP"], "'mAP'; expected a figure and a number, such as mAP=0.8"),
         (["--fail-below", "mAP=good"], "expected a figure and a number"),
+        (["--fail-below", "mAP=nan"], "expected a figure and a number"),
+        (["--fail-below", "mAP=0.8", "--fail-below", "mAP=0.5"], "mAP is given 0.8 and 0.5; expected one number"),
+        (["--report", ""], "--report is ''; expected a folder, or none"),
+        (["--report", __file__], "which is a file; expected a folder, or none"),
         (["--fail-below", "hamming=0.1"], "of hamming, lower is better; write --fail-above hamming=0.1"),
         (["--fail-above", "mAP=0.1"], "of mAP, higher is better; write --fail-below mAP=0.1"),
     ],
@@ -95,3 +99,18 @@ def test_decisions_are_judged_as_they_are(best, capsys):
     assert code == 2
     assert "mlic calibrate" in err
     assert judged(best, capsys, "--model.decision.at_most", "1")[0] == 0
+
+
+def test_the_figures_are_shown_where_no_report_can_be_written(best, tmp_path, capsys):
+    (tmp_path / "runs/run/v1/report").write_text("in the way")
+    capsys.readouterr()
+    assert main(["test", "--ckpt_path", best, "--fail-below", "mAP=1.01"]) == 1
+    out, err = capsys.readouterr()
+    assert "test/mAP" in out
+    assert "no report: runs/run/v1/report: cannot be made" in err
+    assert "name a folder with --report, or none" in err
+    assert "the model falls short: mAP" in err
+    assert main(["test", "--ckpt_path", best, "--report", "runs/run/v1/report/below", "--json"]) == 1
+    out, err = capsys.readouterr()
+    assert "test/mAP" in json.loads(out)
+    assert "no report: runs/run/v1/report/below: cannot be made" in err
