@@ -19,6 +19,7 @@ _DARKEST = 0.35  # share of a colour that is left where the photograph is black
 _LINE = 0.5  # of the highest number
 _BOX, _LOWEST_BOX, _GAP, _SIZE = 320, 60, 16, 15  # pixels: of a tile, between tiles, of letters
 _COLUMNS = 4
+_LEAST_CELL = 260  # pixels, which the words below a tile need
 _SCALE = (
     "Each map has a scale of its own: the brightest is its highest number, the darkest 0 and what is below; the white "
     "line goes where it is half of the highest."
@@ -72,7 +73,7 @@ def contact_sheet(
     picture = Image.fromarray(pixels)
     shown = [Tile("image", (), picture), *tiles]
     width, height = _fitting(picture.size)
-    cell = max(width, 180)
+    cell = max(width, _LEAST_CELL)
     columns = min(_COLUMNS, len(shown))
     lines_below = 1 + max(len(tile.words) for tile in shown)
     row = height + lines_below * (_SIZE + 5) + _GAP
