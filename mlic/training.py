@@ -358,7 +358,7 @@ def _described(verb: Verb, card: Mapping[str, Any]) -> dict[str, Any]:
 
 def _refuse_unfitted(verb: Verb, asked: Mapping[str, Any], fitted: Mapping[str, Any] | None) -> None:
     """Refuses what would take fitting: the decisions that are judged are those of the checkpoint."""
-    fitted = asdict(DecisionRule()) if fitted is None else fitted
+    fitted = {**asdict(DecisionRule()), **(fitted or {})}
     other = [name for name in asked if name != "at_most" and asked[name] != fitted[name]]
     if other:
         raise UsageError(

@@ -53,7 +53,8 @@ def read_predictions(path: Path, table: LabelTable) -> Scored:
 
     Raises:
         LabelError: if the file cannot be read, lacks a class of the table, gives an image twice, or has a score that is
-            no number between 0 and 1, with the line; or if it has no image in common with the table.
+            no number between 0 and 1 or a label without a score, with the line; or if it has no image in common with
+            the table.
     """
     table = table.hardened()
     rows = _read(path, table)
@@ -97,7 +98,13 @@ def _read(path: Path, table: LabelTable) -> _Rows:
         else:
             rows.lines[row] = line
             numbers = _numbers(f"{path}:{line}", scores, table.classes, faults)
-            if numbers is not None:
+            strange = sorted((said or set()) - scores.keys())
+            if strange:
+                faults.add(
+                    f"{path}:{line}: label '{shortened(strange[0])}' has no score; expected names of classes that have "
+                    "one, joined by | in a CSV file"
+                )
+            elif numbers is not None:
                 rows.scores[row] = numbers
                 rows.ignored |= scores.keys() - set(table.classes)
                 if said is not None:
@@ -120,7 +127,13 @@ def _csv_records(path: Path, table: LabelTable, faults: Faults) -> Iterator[_Rec
             column = _checked(path, record, table)
         name, error = record.pop(column), record.pop("error", "") if "error" not in table.classes else ""
         said = None if "labels" in table.classes else record.pop("labels", None)
-        yield line, name, error, record, None if said is None else {one for one in said.split("|") if one}
+        yield (
+            line,
+            name,
+            error,
+            record,
+            None if said is None else {one.strip() for one in said.split("|") if one.strip()},
+        )
 
 
 def _checked(path: Path, record: Mapping[str, str], table: LabelTable) -> str:

@@ -28,6 +28,8 @@ def run(arguments: list[str], as_json: bool) -> None:
     output = said.output or _beside(Path(cli.checkpoint_path))
     if output.exists():
         raise UsageError(f"{output} is there already; name another file with --output")
+    if not output.parent.is_dir():
+        raise UsageError(f"{output}: there is no folder {output.parent}; name a file in one that is there")
     log_threads()
     cli.run()
     if not cli.trainer.is_global_zero:

@@ -141,6 +141,14 @@ def test_labels_that_no_threshold_gives_are_counted(tmp_path):
     assert found.about["decided"].endswith("of 4 cells otherwise than the file's labels, which no thresholds give")
 
 
+@pytest.mark.parametrize("labels", ["cat; dog", "bird", "0"])
+def test_labels_that_are_joined_otherwise_or_no_classes_are_refused_with_their_line(tmp_path, labels):
+    path = tmp_path / "out.csv"
+    path.write_text(f'path,labels,cat,dog\na.jpg,cat | dog,0.9,0.8\nb.jpg,"{labels}",0.9,0.8\n')
+    with pytest.raises(LabelError, match=rf"out\.csv:3: label '{labels}' has no score; expected names of classes"):
+        read_predictions(path, table(tmp_path))
+
+
 def test_soft_labels_are_hardened(tmp_path):
     soft = LabelTable.from_dense(["a.jpg"], CLASSES, np.array([[0.9, 0.5]]), root=tmp_path)
     path = tmp_path / "out.csv"

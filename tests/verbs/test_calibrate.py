@@ -57,6 +57,14 @@ def test_nothing_is_overwritten(run, capsys):
     assert "best-calibrated.ckpt is there already; name another file with --output" in capsys.readouterr().err
 
 
+def test_a_folder_that_is_not_there_is_told_before_anything_runs(run, capsys):
+    capsys.readouterr()
+    assert main(["calibrate", "--ckpt_path", str(run / "best.ckpt"), "--output", "gone/c.ckpt"]) == 2
+    err = capsys.readouterr().err
+    assert "gone/c.ckpt: there is no folder gone" in err
+    assert "val:" not in err
+
+
 def test_people_see_each_class_before_and_after(run, capsys):
     capsys.readouterr()
     assert main(["calibrate", "--ckpt_path", str(run / "best.ckpt"), "--model.decision.objective", "fixed"]) == 0
