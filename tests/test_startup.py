@@ -42,7 +42,18 @@ def modules(code, *words, folder):
 
 
 @pytest.mark.parametrize(
-    "words", ["--help", "--version", "", "plugins", "plugins losses --json", "fit --help", "predict --help", "nonsense"]
+    "words",
+    [
+        "--help",
+        "--version",
+        "",
+        "plugins",
+        "plugins losses --json",
+        "fit --help",
+        "predict --help",
+        "serve --help",
+        "nonsense",
+    ],
 )
 def test_what_answers_at_once_imports_the_standard_library_alone(words, tmp_path):
     exit_code, names = modules(RUN, *words.split(), folder=tmp_path)

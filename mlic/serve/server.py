@@ -1,6 +1,7 @@
 """One process that answers: a port, and an end that finishes what was begun."""
 
 import errno
+import logging
 import socket
 from collections.abc import Callable
 
@@ -52,6 +53,7 @@ def run_server(app: Starlette, taken: socket.socket, seconds: float, announce: C
     Raises:
         MlicError: if it did not come to that.
     """
+    logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # clients are told, a line each is for nobody
     config = uvicorn.Config(
         app,
         log_level="warning",

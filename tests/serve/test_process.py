@@ -18,6 +18,7 @@ pytest.importorskip("uvicorn", reason="uvicorn is not installed: pip install 'ml
 
 from mlic.backbones.timm import TimmBackbone
 from mlic.classifier import MultiLabelClassifier
+from mlic.cli import main
 from mlic.predict import Predictor
 
 ROOT = Path(__file__).parents[2]
@@ -34,6 +35,14 @@ def checkpoint(tmp_path_factory):
     network.on_save_checkpoint(saved)
     path = tmp_path_factory.mktemp("model") / "best.ckpt"
     torch.save(saved, path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def exported(checkpoint):
+    """The same model without torch."""
+    path = checkpoint.with_name("model.onnx")
+    assert main(["export", "--ckpt_path", str(checkpoint), "--output", str(path)]) == 0
     return path
 
 
@@ -79,9 +88,18 @@ def server(checkpoint):
     process.end()
 
 
-def test_the_scores_are_those_of_the_predictor(server, checkpoint, colours):
+@pytest.fixture(scope="module")
+def without_torch(exported):
+    process = Process(exported)
+    yield process
+    process.end()
+
+
+@pytest.mark.parametrize("kind", ["server", "without_torch"])
+def test_the_scores_are_those_of_the_predictor(kind, request, checkpoint, colours):
     paths = sorted((colours / "images").iterdir())[:20]
     expected = Predictor(checkpoint).predict(paths)
+    server = request.getfixturevalue(kind)
     status, told = server.predict(*((path.name.encode(), path.read_bytes()) for path in paths))
     assert status == 200
     for one, path, prediction in zip(told["predictions"], paths, expected, strict=True):
@@ -89,6 +107,16 @@ def test_the_scores_are_those_of_the_predictor(server, checkpoint, colours):
         assert one["labels"] == list(prediction.labels)
         assert one["scores"] == pytest.approx(prediction.scores, abs=1e-4)
     assert told["thresholds"] == pytest.approx({"red": 0.4, "green": 0.5, "blue": 0.6})
+
+
+def test_an_exported_model_needs_no_torch_and_has_no_heat_maps(without_torch):
+    assert not json.loads(without_torch.ask("GET", "/classes")[1])["explains"]
+    loaded = Path(f"/proc/{without_torch.process.pid}/maps")
+    if not loaded.is_file():
+        pytest.skip("this system does not tell which libraries a process has loaded")
+    libraries = loaded.read_text(encoding="utf-8")
+    assert "onnxruntime" in libraries
+    assert "libtorch" not in libraries
 
 
 def test_a_heat_map_is_a_picture(server, colours):
@@ -149,9 +177,8 @@ def answers(port):
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-@pytest.mark.slow
-def test_the_end_finishes_what_was_begun_and_takes_nothing_new(checkpoint, encoded, number, code):
-    server = Process(checkpoint)
+def test_the_end_finishes_what_was_begun_and_takes_nothing_new(exported, encoded, number, code):
+    server = Process(exported)
     head = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=x\r\n"
     body = b'--x\r\nContent-Disposition: form-data; filename="a"\r\n\r\n%b\r\n--x--\r\n' % encoded()
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
@@ -173,15 +200,11 @@ def test_the_end_finishes_what_was_begun_and_takes_nothing_new(checkpoint, encod
 
 
 def test_an_address_that_somebody_has_is_told_before_a_model_is_loaded(server, capsys, tmp_path):
-    from mlic.cli import main
-
     assert main(["serve", "--ckpt_path", str(tmp_path / "no.ckpt"), "--port", str(server.port)]) == 2
     assert "in use; name another with --port" in capsys.readouterr().err
 
 
 def test_an_address_of_another_machine_and_a_file_that_is_not_there(capsys, tmp_path):
-    from mlic.cli import main
-
     missing = ["serve", "--ckpt_path", str(tmp_path / "no.ckpt"), "--port", "0"]
     assert main([*missing, "--host", "192.0.2.1"]) == 2
     assert "192.0.2.1" in capsys.readouterr().err
