@@ -144,14 +144,39 @@ Writes the report of a model, as `mlic test` does, from what is there already; o
 _PREDICT = """\
 usage: mlic predict --ckpt_path FILE PATH... [--output FILE] [OPTIONS]
 
-Labels images with a checkpoint: a row for each, with every score, the labels said to be present, and an error for an
-image that cannot be read. PATH is an image, a folder, a pattern, or a .txt file with a path a line.
+Labels images: a row for each, in order, with every score, the labels said to be present, and an error for an image that
+cannot be read. FILE is a checkpoint, or what `mlic export` made of it: model.onnx needs no torch.
 
   mlic predict --ckpt_path best.ckpt photos/ --output labels.csv
+  find photos -name '*.jpg' | mlic predict --ckpt_path best.ckpt - --json
 
-  --output FILE                  .csv or .jsonl; by default CSV to stdout, with --json JSON lines
-  --batch_size N                 images a step and device; by default 32
-  --num_workers N                processes that decode; by default half of the cores
+PATH is an image, a folder, a pattern such as 'photos/**/*.jpg', or
+  list.txt                       a path a line, from the working directory or else from the list's own folder
+  list.csv                       a path a row: --column NAME, or one called path, image, file ...
+  images.tar, images.tar.gz      the images in it, as WebDataset keeps them; rows have the column `key` too
+  -                              paths from standard input, a line each (or as find -print0 writes them)
+
+what is written, as it goes:
+  --output FILE                  .csv, .jsonl, .parquet, or .txt: `label (score = 0.12345)` below each path; by default
+                                 CSV to stdout, with --json JSON lines
+  --top N                        the scores of the N highest classes alone, the highest first
+  --only-positive                the scores of the labels alone. Both change no label; in a CSV one column `scores`,
+                                 dog=0.91|cat=0.25, then takes the place of one a class
+  --threshold X                  present is a score of X or more, whatever thresholds were fitted
+  --sort-by path|CLASS           needs all rows, so that they are kept in memory and written at the end
+  --features FILE                what the backbone made of each image, a row each: .npy, .safetensors or .parquet
+
+when it takes long:
+  --resume                       go on with an --output that was interrupted; begins where there is none, and does
+                                 nothing where all is done (not for .parquet)
+  --shard I/N|auto               the share of process I of N, counted from 0, into files of its own,
+                                 labels-00000-of-00004.csv; auto: as torchrun or SLURM say (docs/predict.md)
+
+how it is computed:
+  --batch_size N                 images a step and device; by default 32. A processor core takes at most 4 at a time
+  --num_workers N                processes that decode for a GPU; by default half of the cores
+  --engine auto|plain|torch|onnxruntime
+                                 on a CPU; auto (default): whichever is done first with so many images
   --tta flip|multi_scale|ten_crop  average over several views of each image
   --config FILE                  a file with any of these options
   --trainer.devices N, --trainer.accelerator cpu ...: everything of Lightning's Trainer

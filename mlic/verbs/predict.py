@@ -39,6 +39,7 @@ def run(arguments: list[str], as_json: bool) -> None:
     parser = _parser(_asks_for_a_trainer(arguments))
     config = parser.parse_args(_with_training_options(arguments))
     shard = None if config.shard is None else find_shard(config.shard)
+    config.shard = None if shard is None else f"{shard.place}/{shard.number}"
     outputs = _outputs(config, shard, as_json)
     inputs = Inputs(config.paths, column=config.column)
     if inputs.has_keys:
@@ -97,9 +98,10 @@ def _write(
             )
         finally:
             progress.close()
-    there = f", after {done:,} that were there" if done else ""
+    images_there = f", after {done:,} that were there" if done else ""
     unread = f"; {num_errors:,} of them have no labels, see their error" if num_errors else ""
-    log.info("%s images%s, %.1f a second%s", f"{num_written:,}", there, progress.rate, unread)
+    things = "image" if num_written == 1 else "images"
+    log.info("%s %s%s, %.1f a second%s", f"{num_written:,}", things, images_there, progress.rate, unread)
 
 
 def _outputs(config: Namespace, shard: Shard | None, as_json: bool) -> Outputs:
