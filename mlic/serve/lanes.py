@@ -107,7 +107,10 @@ class Lanes:
             rows = self._scorer(np.stack(images))
             self._on_batch(len(images))
             for future, row in zip(futures, rows, strict=True):
-                future.set_result(row)
+                if np.isnan(row).any():
+                    future.set_exception(ImageError("the model gives no number for it: it has diverged"))
+                else:
+                    future.set_result(row)
         except Exception as error:
             for future in futures:
                 if not future.done():

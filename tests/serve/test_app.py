@@ -3,6 +3,7 @@ import json
 import re
 import threading
 
+import numpy as np
 import pytest
 
 pytest.importorskip("starlette", reason="Starlette is not installed: pip install 'mlic[serve]'")
@@ -129,6 +130,15 @@ def test_a_fault_of_the_model_is_500_without_a_word_of_where(scorer, serving, en
     assert (answer.status_code, answer.json()) == (500, {"error": "the server failed to answer; its log tells why"})
     assert "/secret/path" in caplog.text
     assert client.get("/health").status_code == 200
+
+
+def test_a_model_that_gives_no_number_is_an_error_of_the_image(scorer, serving, encoded, form):
+    client = serving()
+    nothing = {"__call__": lambda self, images: np.full((len(images), 3), np.nan, np.float32)}
+    scorer.__class__ = type("Diverged", (scorer.__class__,), nothing)
+    answer = client.post("/predict", files=form(encoded()))
+    assert answer.status_code == 422
+    assert "diverged" in answer.json()["predictions"][0]["error"]
 
 
 def test_a_heat_map_is_drawn_for_a_class_of_the_model(serving, encoded, form):
