@@ -67,7 +67,7 @@ def fit_decisions(
     """
     plain, pooled = calibrated(rule, logits, labels)
     scores = plain.scores(logits)
-    if decides_at_zero and rule.objective == "f1" and rule.beta == 1:
+    if decides_at_zero and rule.is_plain_f1:
         cuts = _unfitted(plain.scores(logits.new_zeros(1, logits.shape[1]))[0])
     elif rule.objective == "fixed":
         cuts = _unfitted(torch.full_like(plain.offset, rule.level))

@@ -74,6 +74,11 @@ class DecisionRule:
         return 0.1 if self.objective == "fnr" else 0.5
 
     @property
+    def is_plain_f1(self) -> bool:
+        """Whether F1 with recall counting as much as precision is asked for, which nobody has to ask for."""
+        return self.objective == "f1" and self.beta == 1
+
+    @property
     def goal(self) -> str:
         """What is asked of the thresholds, in words.
 

@@ -2,11 +2,17 @@
 
 import argparse
 import json
+import logging
 import math
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
+from jaxtyping import Bool
+from torch import Tensor
+
 from mlic.checkpoints import read_checkpoint, write_checkpoint
+from mlic.classifier import MultiLabelClassifier
 from mlic.errors import UsageError
 from mlic.metrics import headline, per_class
 from mlic.tables import text_table
@@ -15,6 +21,8 @@ from mlic.thresholds import cross_fitted
 from mlic.training import TrainingCLI
 
 __all__ = ["run"]
+
+log = logging.getLogger(__name__)
 
 
 def run(arguments: list[str], as_json: bool) -> None:
@@ -39,6 +47,17 @@ def run(arguments: list[str], as_json: bool) -> None:
 
 def _fit(cli: TrainingCLI, output: Path, as_json: bool) -> None:
     model, rows = cli.model, cli.model.evaluated["val"]
+    if not rows.labels.eq(1).any():
+        raise UsageError(
+            f"none of the {len(rows.index):,} validation samples that could be read has a class known to be present; "
+            "expected some, to fit scores and thresholds to"
+        )
+    if model.loss.decides_at_zero and model.decision.is_plain_f1:
+        log.info(
+            "%s decides where the logit is 0: only scores are calibrated; another --model.decision.objective, or a "
+            "beta, has thresholds fitted",
+            type(model.loss).__name__,
+        )
     before = model.thresholds.tolist()
     model.fit_decisions(rows)
     present = cross_fitted(model.decision, rows.logits, rows.labels, model.loss.decides_at_zero)
@@ -49,8 +68,19 @@ def _fit(cli: TrainingCLI, output: Path, as_json: bool) -> None:
     write_checkpoint(output, checkpoint)
     if as_json:
         thresholds = dict(zip(model.classes, model.thresholds.tolist(), strict=True))
-        sys.stdout.write(json.dumps({"checkpoint": str(output), **plain, "thresholds": thresholds}) + "\n")
-        return
+        fitted = {name: model.fitted[name] for name in ("shared", "unreached")}
+        sys.stdout.write(json.dumps({"checkpoint": str(output), **plain, "thresholds": thresholds, **fitted}) + "\n")
+    else:
+        sys.stdout.write(_page(model, before, present, plain) + f"\ncheckpoint {output}\n")
+
+
+def _page(
+    model: MultiLabelClassifier,
+    before: list[float],
+    present: Bool[Tensor, "samples classes"],
+    figures: Mapping[str, float | None],
+) -> str:
+    rows = model.evaluated["val"]
     columns = per_class(rows.logits, rows.labels, present, model.thresholds.cpu())
     table = {
         "support": columns["support"].tolist(),
@@ -58,11 +88,14 @@ def _fit(cli: TrainingCLI, output: Path, as_json: bool) -> None:
         **{name: columns[name].tolist() for name in ("threshold", "precision", "recall", "f1")},
     }
     cells = [[name, *values] for name, *values in zip(model.classes, *table.values(), strict=True)]
-    sys.stdout.write(text_table(["class", *table], cells) + "\n")
-    sys.stdout.write(text_table(["metric", "value"], [[name, value] for name, value in plain.items()]))
-    sys.stdout.write(
-        "Precision, recall and f1 are cross-fitted: each sample was decided by thresholds that the others gave.\n\n"
-        f"checkpoint {output}\n"
+    told = (("shared", "one threshold together"), ("unreached", f"not reached ({model.decision.goal})"))
+    return "".join(
+        [
+            text_table(["class", *table], cells) + "\n",
+            text_table(["metric", "value"], [[name, value] for name, value in figures.items()]),
+            *(f"{said}: {', '.join(model.fitted[key])}\n" for key, said in told if model.fitted[key]),
+            "Precision, recall and f1 are cross-fitted: each sample was decided by thresholds that the others gave.\n",
+        ]
     )
 
 

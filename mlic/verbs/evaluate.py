@@ -48,7 +48,7 @@ def scored(cli: TrainingCLI) -> Scored:
     """Returns the scores and labels of the samples that were evaluated."""
     side = _SIDES[cli.verb]
     model, rows = cli.model, cli.model.evaluated[side]
-    paths, root = _images(cli, side, rows)
+    (paths, root), left_out = _images(cli, side, rows), _left_out(cli, side, rows)
     checkpoint = Path(str(cli.checkpoint_path))
     return Scored(
         name=_name(checkpoint.absolute()),
@@ -61,6 +61,7 @@ def scored(cli: TrainingCLI) -> Scored:
         about={
             "checkpoint": checkpoint.name,
             "samples": f"{side}, {len(rows.index):,} images",
+            **({"left out": left_out} if left_out else {}),
             "backbone": str(cli.config.model.backbone.class_path).rpartition(".")[2],
             "head": type(model.head).__name__,
             "loss": type(model.loss).__name__,
@@ -81,7 +82,10 @@ def _decided(cli: TrainingCLI) -> str:
     rule, fitted = cli.model.decision, cli.model.fitted
     if not fitted:
         return "not fitted: 0.5 for each class" if cli.model.thresholds.eq(0.5).all() else "fitted"
-    words = [f"{rule.goal}, fitted on {fitted['samples']:,} validation images"]
+    images = f"{fitted['samples']:,} validation images"
+    if cli.model.loss.decides_at_zero and rule.is_plain_f1:
+        return f"present where the logit is 0 or more, as the loss says; scores calibrated on {images}"
+    words = [f"{rule.goal}, fitted on {images}"]
     for key, said in (("shared", "share a threshold"), ("unreached", "do not reach it")):
         if names := fitted[key]:
             shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
@@ -96,6 +100,13 @@ def _images(cli: TrainingCLI, side: Literal["val", "test"], rows: Rows) -> tuple
         return Strings([f"sample {number}" for number in rows.index.tolist()]), Path()
     paths, root = known
     return paths.take(rows.index.numpy()), root.absolute()
+
+
+def _left_out(cli: TrainingCLI, side: Literal["val", "test"], rows: Rows) -> str:
+    """Tells how many images were not judged, as far as it is known how many there are."""
+    known = cli.datamodule.image_paths(side)
+    missing = 0 if known is None else len(known[0]) - len(rows.index)
+    return f"{missing:,} images that were not read, or not asked for" if missing else ""
 
 
 def _rows(classes: tuple[str, ...], columns: dict[str, list[int | float]]) -> list[list[str | int | float]]:

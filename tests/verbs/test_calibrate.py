@@ -78,3 +78,27 @@ def test_a_rule_that_cannot_be_is_refused(run, capsys):
     words = ["--model.decision.objective", "recall"]
     assert main(["calibrate", "--ckpt_path", str(run / "best.ckpt"), *words]) == 2
     assert "no target is given" in capsys.readouterr().err
+
+
+def test_what_is_not_reached_and_what_is_shared_is_told(run, capsys):
+    words = ["--model.decision.objective", "precision", "--model.decision.target", "1", "--model.decision.calibration"]
+    said = calibrated(run, capsys, *words, "none")
+    assert said["shared"] == ["red", "green", "blue"]  # 8 positives each
+    assert said["unreached"] == ["red", "green", "blue"]
+    assert main(["calibrate", "--ckpt_path", str(run / "best.ckpt"), *words, "none", "--output", "other.ckpt"]) == 0
+    out = capsys.readouterr().out
+    assert "one threshold together: red, green, blue" in out
+    assert "not reached (a precision of at least 1): red, green, blue" in out
+
+
+def test_without_a_known_positive_nothing_is_fitted_and_nothing_written(run, colours, tmp_path, capsys):
+    rows = (colours / "val.csv").read_text().splitlines()
+    (tmp_path / "none.csv").write_text("\n".join([rows[0], *(row for row in rows if row.endswith(",0,0,0"))]) + "\n")
+    (tmp_path / "images").symlink_to(colours / "images")
+    capsys.readouterr()
+    words = ["--data.val", str(tmp_path / "none.csv"), "--output", "none.ckpt"]
+    assert main(["calibrate", "--ckpt_path", str(run / "best.ckpt"), *words]) == 2
+    assert (
+        "none of the 2 validation samples that could be read has a class known to be present" in capsys.readouterr().err
+    )
+    assert not (tmp_path / "none.ckpt").exists()

@@ -37,6 +37,35 @@ def test_the_report_names_the_run_the_parts_and_how_decisions_were_made(best, tm
         assert words in page
 
 
+def test_the_report_tells_how_many_images_were_not_judged(best, colours, tmp_path, capsys):
+    (tmp_path / "some.csv").write_text((colours / "test.csv").read_text() + "broken.jpg,1,0,0\n")
+    (tmp_path / "broken.jpg").write_bytes(b"nothing to see")
+    (tmp_path / "images").symlink_to(colours / "images")
+    words = [
+        "--data.test",
+        str(tmp_path / "some.csv"),
+        "--data.on_bad_image",
+        "skip",
+        "--report",
+        str(tmp_path / "told"),
+    ]
+    assert main(["test", "--ckpt_path", best, *words]) == 0, capsys.readouterr().err
+    about = json.loads((tmp_path / "told/report.json").read_text())["about"]
+    assert about["samples"] == "test, 16 images"
+    assert about["left out"].startswith("1 images")
+
+
+def test_a_loss_that_decides_at_0_is_not_said_to_have_thresholds_fitted(small, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["fit", *small, "--trainer.max_epochs", "1", "--model.loss", "zlpr"]) == 0
+    assert main(["test", "--ckpt_path", "runs/run/v1/best.ckpt", "--report", "told"]) == 0
+    about = json.loads((tmp_path / "told/report.json").read_text())["about"]
+    assert about["decisions"].startswith("present where the logit is 0 or more, as the loss says")
+    capsys.readouterr()
+    assert main(["calibrate", "--ckpt_path", "runs/run/v1/best.ckpt"]) == 0
+    assert "ZLPRLoss decides where the logit is 0" in capsys.readouterr().err
+
+
 def test_the_report_and_the_table_have_the_same_figures(best, tmp_path, capsys):
     capsys.readouterr()
     assert main(["test", "--ckpt_path", best, "--report", str(tmp_path / "told"), "--json"]) == 0
