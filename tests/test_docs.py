@@ -51,6 +51,7 @@ def pages() -> list[Path]:
         ROOT / "docs/recipes.md",
         ROOT / "docs/features.md",
         ROOT / "docs/export.md",
+        ROOT / "docs/predict.md",
         ROOT / "docs/suspects.md",
         *sorted((ROOT / "configs").glob("*.yaml")),
     ]
