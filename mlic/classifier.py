@@ -453,7 +453,7 @@ class MultiLabelClassifier(pl.LightningModule):
         """Returns a checkpoint that decides as this model does; all else in it is as it was."""
         card, decision = checkpoint["mlic"], {"decision": asdict(self.decision)}
         changed = {**card, "fitted": self.fitted, "model": {**card["model"], **decision}}
-        if "model" in card.get("config", {}):
+        if "model" in (card.get("config") or {}):
             changed["config"] = {**card["config"], "model": {**card["config"]["model"], **decision}}
         state = {**checkpoint["state_dict"], **{name: getattr(self, name).cpu() for name in _DECISIONS}}
         return {**checkpoint, "state_dict": state, "mlic": changed}

@@ -53,7 +53,8 @@ class Chart:
 
 def charts(scored: Scored, summary: Summary) -> list[Chart]:
     """Draws all charts."""
-    scores, labels = scored.scores.double(), scored.labels
+    # float64 tells apart scores that are all 1 as float32.
+    scores, labels = scored.strength.double().sigmoid(), scored.labels
     curves = [_curve(scores[:, column], labels[:, column]) for column in range(len(scored.classes))]
     micro = _curve(scores.flatten(), labels.flatten())
     return [
@@ -78,7 +79,7 @@ def _of_all(
         "Going from left to right the threshold falls: the model finds more of what is there (recall), and less of "
         "what it says is right (precision). The better the model, the nearer a line comes to the upper right corner.",
         precision_recall(
-            names, curves, precisions, micro, float(micro_average_precision(scored.scores, scored.labels))
+            names, curves, precisions, micro, float(micro_average_precision(scored.strength, scored.labels))
         ),
     )
     calibrated = bool((decisions.slope != 1).any() or decisions.offset.any())
