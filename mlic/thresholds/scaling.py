@@ -35,19 +35,22 @@ def temperature_scaling(
 ) -> Float64[Tensor, ""]:
     """Returns the slope, 1 / temperature, that makes the known cells likeliest (Guo et al. 2017, arXiv:1706.04599).
 
-    It is one number for all cells: it changes no order, and nothing can be over-fitted. It minimises the mean binary
-    cross-entropy of the known cells between 1/20 and 20: what separates perfectly would have it grow without end, and
-    what ranks the wrong way would have it fall below 0. It is 1 where no known cell is present or none absent.
+    It is one number for all cells: it changes no order, and hardly anything can be over-fitted. It minimises the binary
+    cross-entropy of the known cells between 1/20 and 20, with the targets of Platt (1999), as `platt_scaling`:
+    `(p + 1) / (p + 2)` for the p known positives and `1 / (n + 2)` for the n known others. Of many cells these are 1
+    and 0. Without them what few cells separate perfectly would have the slope grow without end, and any new score be
+    0 or 1; with them scores are as sure as the cells are many. What ranks the wrong way would have the slope fall below
+    0. It is 1 where no known cell is present or none absent.
 
     Args:
         logits: numbers, at known cells; infinite ones count as 10,000.
         labels: 1 present, 0 absent, -1 unknown; an unknown cell has no influence.
 
     Example:
-        Three in four are right at a logit of 2, so that the score should be 3/4: the slope is log(3) / 2.
+        Each label has two cells, all right, with the targets 3/4 and 1/4: at a logit of 2 the slope is log(3) / 2.
 
-        >>> logits = torch.tensor([[2.0], [2.0], [2.0], [2.0]])
-        >>> labels = torch.tensor([[1], [1], [1], [0]], dtype=torch.int8)
+        >>> logits = torch.tensor([[2.0], [2.0], [-2.0], [-2.0]])
+        >>> labels = torch.tensor([[1], [1], [0], [0]], dtype=torch.int8)
         >>> round(temperature_scaling(logits, labels).item(), 4)
         0.5493
     """
@@ -56,21 +59,28 @@ def temperature_scaling(
     if not present.any() or not absent.any():
         return one
     # How far a logit is on the right side; 0 pulls nowhere.
-    margins = _finite(logits)
-    margins = torch.where(present, margins, torch.where(absent, -margins, 0.0)).reshape(-1)
-    return one * _root(margins) if margins.any() else one
+    logits = _finite(logits)
+    of_present, of_absent = torch.where(present, logits, 0.0), torch.where(absent, -logits, 0.0)
+    doubt = _missing(of_present, present) + _missing(of_absent, absent)
+    margins = (of_present + of_absent).reshape(-1)
+    return one * _root(margins, doubt) if margins.any() else one
 
 
-def _root(margins: Float[Tensor, " cells"]) -> float:
+def _missing(margins: Float[Tensor, "samples classes"], cells: Bool[Tensor, "samples classes"]) -> float:
+    """Returns the summed margins of the cells of one label, times what their target lacks of certainty."""
+    return margins.sum(dtype=torch.float64).item() / (int(cells.sum()) + 2)
+
+
+def _root(margins: Float[Tensor, " cells"], doubt: float) -> float:
     """Returns where the cross-entropy, convex in the slope, stops falling, by Newton's steps within a bracket."""
     low, high = _FLATTEST, _STEEPEST
-    if _derivatives(margins, low)[0] >= 0:
+    if _derivatives(margins, doubt, low)[0] >= 0:
         return low
-    if _derivatives(margins, high)[0] <= 0:
+    if _derivatives(margins, doubt, high)[0] <= 0:
         return high
     slope, last = 1.0, high - low
     for _ in range(_STEPS):
-        first, second = _derivatives(margins, slope)
+        first, second = _derivatives(margins, doubt, slope)
         low, high = (low, slope) if first > 0 else (slope, high)
         step = -first / second if second > 0 else 0.0
         if abs(step) <= _CLOSE * slope and second > 0:
@@ -82,15 +92,18 @@ def _root(margins: Float[Tensor, " cells"]) -> float:
     return slope
 
 
-def _derivatives(margins: Float[Tensor, " cells"], slope: float) -> tuple[float, float]:
-    """Returns the first and the second derivative of the summed cross-entropy for the slope."""
+def _derivatives(margins: Float[Tensor, " cells"], doubt: float, slope: float) -> tuple[float, float]:
+    """Returns the first and the second derivative of the summed cross-entropy for the slope.
+
+    `doubt` is what targets that are not quite 0 and 1 add to the first: the margins times what is missing.
+    """
     first = second = torch.zeros((), dtype=torch.float64, device=margins.device)
     for some in torch.split(margins, _CELLS_AT_A_TIME):
         margin = some.double()
         pull = torch.mul(margin, -slope).sigmoid_().mul_(margin)
         first = first - pull.sum()
         second = second + pull @ (margin - pull)
-    return first.item(), second.item()
+    return first.item() + doubt, second.item()
 
 
 def platt_scaling(

@@ -22,8 +22,9 @@ def table(samples=400, classes=5, seed=0, slope=0.6, offset=-1.0, unknown=0.2):
 
 
 def cross_entropy(logits, labels, slope):
-    known = labels >= 0
-    return binary_cross_entropy_with_logits(slope * logits[known], labels[known].double()).item()
+    known, positives, negatives = labels >= 0, (labels == 1).sum().double(), (labels == 0).sum().double()
+    targets = torch.where(labels == 1, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+    return binary_cross_entropy_with_logits(slope * logits[known], targets[known]).item()
 
 
 def by_sklearn(logits, labels):
@@ -70,10 +71,18 @@ def test_cells_are_counted_together_whatever_the_block(monkeypatch):
     torch.testing.assert_close(platt_scaling(logits, labels), platt, rtol=1e-8, atol=1e-8)
 
 
-@pytest.mark.parametrize(("sign", "expected"), [(1, 20.0), (-1, 0.05)])
-def test_the_temperature_of_what_is_separated_either_way_is_bounded(sign, expected):
-    logits = torch.tensor([[3.0], [1.0], [-1.0], [-3.0]]) * sign
-    assert temperature_scaling(logits, torch.tensor([[1], [1], [0], [0]], dtype=INT8)).item() == expected
+def test_the_temperature_of_what_is_ranked_the_wrong_way_is_bounded():
+    logits = torch.tensor([[-3.0], [-1.0], [1.0], [3.0]])
+    assert temperature_scaling(logits, torch.tensor([[1], [1], [0], [0]], dtype=INT8)).item() == 0.05
+
+
+def test_scores_of_what_is_separated_are_as_sure_as_its_cells_are_many():
+    sure = []
+    for many in (1, 10, 1000):
+        labels = torch.tensor([[1], [0]], dtype=INT8).repeat(many, 1)
+        logits = 3.0 * (2.0 * labels - 1)
+        sure.append((temperature_scaling(logits, labels) * 3).sigmoid().item())
+    assert sure == pytest.approx([2 / 3, 11 / 12, 1001 / 1002], abs=1e-6)
 
 
 @pytest.mark.parametrize("label", [0, 1, -1])
