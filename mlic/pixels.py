@@ -107,6 +107,8 @@ def _read_bytes(path: Path) -> bytes:
         raise ImageError(f"{path}: a folder; expected an image") from error
     except OSError as error:
         raise ImageError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except ValueError as error:  # a byte 0 in the name, or what is no text of the file system's
+        raise ImageError(f"{str(path)!r}: no name of a file ({error})") from error
 
 
 def _decode(data: bytes, name: str, side: int | None) -> Pixels:

@@ -136,15 +136,18 @@ class Inputs:
     def _checked(self, word: str) -> Iterator[str]:
         """Yields the files and folders that a word stands for."""
         path = Path(word)
-        if path.is_dir():
+        # Path's own questions raise where a name is longer than the system has names.
+        if os.path.isdir(word):  # noqa: PTH112
             if next(_images_below(word), None) is None:
                 raise UsageError(f"{word}: no image below this folder; looked for {', '.join(sorted(IMAGE_SUFFIXES))}")
             yield word
-        elif path.is_file():
+        elif os.path.isfile(word):  # noqa: PTH113
             if path.suffix.lower() == ".csv":
                 column_of(word, self._column)
             yield word
-        elif path.exists():
+        elif os.path.islink(word):  # noqa: PTH114
+            yield word  # it leads nowhere, as its row is to say
+        elif os.path.exists(word):  # noqa: PTH110
             raise UsageError(f"{word}: neither a file nor a folder; - reads paths from standard input")
         else:
             matched = sorted(glob.iglob(word, recursive=True))  # noqa: PTH207, since Path.glob takes no absolute pattern
@@ -194,7 +197,8 @@ def without(lots: Iterator[list[Source]], number: int) -> Iterator[list[Source]]
 def _images_below(folder: str) -> Iterator[Source]:
     """Yields the images below a folder in the order of their paths; of each folder on the way, only the names are kept.
 
-    A folder that cannot be read is a source with an error. Links to folders are not followed.
+    A folder that cannot be read is a source with an error. Links to folders are not followed; one that leads nowhere
+    is an image that cannot be read.
     """
     try:
         with os.scandir(folder) as entries:
@@ -216,4 +220,6 @@ def _images_below(folder: str) -> Iterator[Source]:
 
 
 def _is_shown(entry: "os.DirEntry[str]") -> bool:
-    return is_image(entry.name) and not entry.name.startswith(".") and entry.is_file()
+    if entry.name.startswith(".") or not is_image(entry.name):
+        return False
+    return os.path.isfile(entry.path) or (entry.is_symlink() and not os.path.exists(entry.path))  # noqa: PTH110, PTH113

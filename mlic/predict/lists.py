@@ -55,12 +55,16 @@ def column_of(path: str, wanted: str | None) -> Column:
         head = stream.readline()
         if "\0" in head:
             raise UsageError(f"{path}: {_NOT_TEXT.replace('paths', 'CSV')}")
-        delimiter = max(",;\t", key=head.count)
-        stream.seek(0)
-        names = [name.strip() for name in next(csv.reader(stream, delimiter=delimiter), [])]
+        delimiters = sorted(",;\t", key=head.count, reverse=True)
+        headers = {}
+        for delimiter in delimiters:
+            stream.seek(0)
+            headers[delimiter] = [name.strip() for name in next(csv.reader(stream, delimiter=delimiter), [])]
+    # The name of another column may hold more semicolons than there are commas.
+    delimiter = next((one for one in delimiters if _likely(headers[one], wanted)), delimiters[0])
+    names = headers[delimiter]
     if wanted is None:
-        lower = [name.lower() for name in names]
-        wanted = next((names[lower.index(name)] for name in _LIKELY if name in lower), None)
+        wanted = _likely(names, None)
         if wanted is None:
             raise UsageError(
                 f"{path}: which column has the paths? none is called {', '.join(_LIKELY)}; say --column NAME, "
@@ -69,6 +73,14 @@ def column_of(path: str, wanted: str | None) -> Column:
     if wanted not in names:
         raise UsageError(f"{path}: no column '{wanted}'{did_you_mean(wanted, names)}; it has {', '.join(names)}")
     return Column(wanted, names.index(wanted), delimiter)
+
+
+def _likely(names: list[str], wanted: str | None) -> str | None:
+    """Returns the column of that name, or that of a usual one; None if there is none."""
+    if wanted is not None:
+        return wanted if wanted in names else None
+    lower = [name.lower() for name in names]
+    return next((names[lower.index(name)] for name in _LIKELY if name in lower), None)
 
 
 def in_column(path: str, column: Column) -> Iterator[Source]:
@@ -150,7 +162,11 @@ def _named(line: str, folder: str) -> str:
     """Returns the path of a line: without stray spaces, unless a file has them in its name."""
     exact = line.rstrip("\r\n")
     name = exact.strip()
-    return exact if name != exact and any(Path(place, exact).is_file() for place in ("", folder)) else name
+    return exact if name != exact and any(_is_file(place, exact) for place in ("", folder)) else name
+
+
+def _is_file(folder: str, name: str) -> bool:
+    return os.path.isfile(Path(folder, name))  # noqa: PTH113, since Path.is_file raises where a name is too long
 
 
 def _is_ready(descriptor: int) -> bool:

@@ -1,5 +1,6 @@
 """`Source`: where the bytes of one image are, and what the image is called."""
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -53,9 +54,10 @@ class Source(NamedTuple):
             return self.data
         path = Path(self.path or "")
         if self.size is None:
-            if self.folder and not path.is_absolute() and not path.exists():
+            # Not Path.exists, which raises where a name is longer than the system has names.
+            if self.folder and not path.is_absolute() and not os.path.exists(path):  # noqa: PTH110
                 beside = Path(self.folder) / path
-                return beside if beside.exists() else path
+                return beside if os.path.exists(beside) else path  # noqa: PTH110
             return path
         try:
             with path.open("rb") as stream:

@@ -10,6 +10,7 @@ import pytest
 
 from mlic.errors import ImageError, UsageError
 from mlic.predict import Inputs, Source, find_images
+from mlic.pixels import read_pixels
 
 
 def test_folders_patterns_and_lists_become_paths(tmp_path, monkeypatch):
@@ -256,3 +257,33 @@ def test_the_name_of_an_image_opens_what_is_said_of_its_bytes():
     source = Source("a.tar/1.jpg", data=b"no")
     assert source.told(ImageError("image of 2 bytes: not an image")) == "a.tar/1.jpg: not an image"
     assert source.told(ImageError("/data/1.jpg: no such file")) == "/data/1.jpg: no such file"
+
+
+def test_a_link_that_leads_nowhere_is_a_row_and_hides_no_other_image(tmp_path):
+    (tmp_path / "a.jpg").touch()
+    (tmp_path / "circle.jpg").symlink_to("circle.jpg")
+    (tmp_path / "gone.jpg").symlink_to("nowhere.jpg")
+    (tmp_path / "up.jpg").symlink_to(".")
+    names = [str(tmp_path / name) for name in ("a.jpg", "circle.jpg", "gone.jpg")]
+    assert find_images([str(tmp_path)]) == names
+    assert find_images(names) == names
+    assert find_images([str(tmp_path / "[acg]*.jpg")]) == names
+
+
+def test_names_that_no_file_can_have_are_rows_with_an_error(tmp_path):
+    long = "x" * 300
+    (tmp_path / "list.txt").write_text(f"{long}\n {long} \na.jpg\n")
+    (tmp_path / "list.csv").write_bytes(b"path\na\0b.jpg\n")
+    found = list(Inputs([str(tmp_path / "list.txt"), str(tmp_path / "list.csv")]))
+    assert [source.name for source in found] == [long, long, "a.jpg", "a\0b.jpg"]
+    for source in found:
+        with pytest.raises(ImageError, match=r"too long|no such file|no name of a file"):
+            read_pixels(source.content())
+    with pytest.raises(UsageError, match="no such file, folder or pattern"):
+        Inputs([long])
+
+
+def test_the_sign_between_the_cells_of_a_csv_is_the_one_that_gives_a_column_of_paths(tmp_path):
+    (tmp_path / "list.csv").write_text("path,labels,a;b;c;d\nx.jpg,,0.5\n")
+    assert find_images([str(tmp_path / "list.csv")]) == ["x.jpg"]
+    assert [source.name for source in Inputs([str(tmp_path / "list.csv")], column="path")] == ["x.jpg"]
