@@ -12,7 +12,6 @@ __all__ = ["ALL", "Csv", "Format", "Jsonl", "Record", "Text"]
 
 ALL = Shown()
 
-_RESERVED = ("path", "key", "labels", "error", "scores")
 _QUOTED = re.compile(rb'"((?:[^"]|"")*)"')
 
 

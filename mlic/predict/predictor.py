@@ -175,6 +175,10 @@ class Predictor:
             done: how many of the first predictions are there already, and are not computed again but for a few, so
                 that the others come from the same batches as in an uninterrupted run.
         """
+        if isinstance(paths, str):
+            raise UsageError(
+                f"'{paths}' is one path, and its letters would be taken for many; give a list: ['{paths}']"
+            )
         lots: Lots = paths if isinstance(paths, Lots) else Given(paths)
         num_features = 0 if write_features is None else self.num_features
         self.prepare(lots.num_known(_MANY))

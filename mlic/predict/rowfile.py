@@ -78,14 +78,17 @@ class RowFile:
         self._before = before
         self._flushed = time.monotonic()
         try:
-            # The note first: rows without one were finished, or are of some other program.
+            begins = left is None or not left.end
+            if begins:
+                # Earlier rows go before the note comes, which says nothing of them.
+                path.open("w", **_TEXT).close()
+            # The note before the rows: those without one were finished, or are of some other program.
             begin(path, note)
-            if left is None or not left.end:
-                self._stream = path.open("w", **_TEXT)
-                self._stream.write(form.head())
-            else:
+            if left is not None and not begins:
                 os.truncate(path, left.end)
-                self._stream = path.open("a", **_TEXT)
+            self._stream = path.open("a", **_TEXT)
+            if begins:
+                self._stream.write(form.head())
         except OSError as error:
             raise UsageError(f"{path}: cannot be written ({error.strerror})") from None
 

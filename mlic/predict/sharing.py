@@ -94,6 +94,7 @@ def find_shard(written: str, environment: Mapping[str, str] = os.environ) -> Sha
     if written == "auto":
         for names in _TOLD_BY:
             if all(environment.get(name, "").isdigit() for name in names):
+                _check_array(names, environment)
                 return _checked(*(int(environment[name]) for name in names))
         told = ", or ".join(f"{place} and {number}" for place, number in _TOLD_BY)
         raise UsageError(f"--shard auto: nothing tells which process this is; expected {told}; or say --shard I/N")
@@ -109,6 +110,19 @@ def processes_around(environment: Mapping[str, str] = os.environ) -> int:
     if "TORCHELASTIC_RUN_ID" in environment:
         names.append("WORLD_SIZE")
     return max([int(environment[name]) for name in names if environment.get(name, "").isdigit()], default=1)
+
+
+def _check_array(names: tuple[str, str], environment: Mapping[str, str]) -> None:
+    """Checks that the tasks of a SLURM job array are counted from 0, one by one: others would do other shares."""
+    first, last = (environment.get(name, "") for name in ("SLURM_ARRAY_TASK_MIN", "SLURM_ARRAY_TASK_MAX"))
+    if names != _TOLD_BY[0] or not (first.isdigit() and last.isdigit()):
+        return
+    count = int(environment[names[1]])
+    if int(first) or int(last) != count - 1:
+        raise UsageError(
+            f"--shard auto: the job array has {count} tasks from {first} to {last}; expected --array=0-{count - 1}, or "
+            "say --shard $SLURM_ARRAY_TASK_ID/N where only some of N shares are to be done"
+        )
 
 
 def _checked(place: int, number: int) -> Shard:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from mlic.errors import ImageError, UsageError
-from mlic.predict import Inputs, Source, find_images
 from mlic.pixels import read_pixels
+from mlic.predict import Inputs, Source, find_images
 
 
 def test_folders_patterns_and_lists_become_paths(tmp_path, monkeypatch):

@@ -50,6 +50,11 @@ def test_an_unreadable_image_is_a_row_with_an_error(checkpoint, colours, tmp_pat
     assert "bad.jpg" in rows[1].error
 
 
+def test_one_path_alone_is_not_taken_for_its_letters(classifier):
+    with pytest.raises(UsageError, match=r"give a list: \['a.jpg'\]"):
+        Predictor(classifier).predict("a.jpg")
+
+
 def test_no_path_gives_no_row(checkpoint):
     assert Predictor(checkpoint).predict([]) == []
 

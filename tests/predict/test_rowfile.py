@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -67,6 +68,22 @@ def test_there_is_a_note_as_long_as_rows_are_missing(tmp_path):
     write(path, FORMS[0], ROWS).finish()
     assert not note.exists()
     assert unfinished(tmp_path / "gone.csv", FORMS[0], {}) is None
+
+
+def test_rows_of_an_earlier_run_are_not_taken_for_those_of_a_new_one_that_could_not_begin(tmp_path, monkeypatch):
+    path = tmp_path / "rows.csv"
+    write(path, FORMS[0], ROWS).finish()
+    opened = Path.open
+
+    def refused(self, *words, **options):
+        if self == path:
+            raise PermissionError(13, "Permission denied")
+        return opened(self, *words, **options)
+
+    monkeypatch.setattr(Path, "open", refused)
+    with pytest.raises(UsageError, match="cannot be written"):
+        RowFile(path, FORMS[0], {"facts": {"checkpoint": "new"}, "engine": "torch"})
+    assert [file.name for file in tmp_path.iterdir()] == ["rows.csv"]
 
 
 def test_a_file_of_some_other_program_is_left_alone(tmp_path):

@@ -55,6 +55,16 @@ def test_what_is_no_shard_is_told(written, message):
         find_shard(written, {})
 
 
+@pytest.mark.parametrize(("first", "last", "count"), [(1, 4, 4), (5, 5, 1), (0, 5, 2)])
+def test_a_job_array_whose_numbers_are_no_shares_is_refused(first, last, count):
+    environment = {"ID": last, "COUNT": count, "MIN": first, "MAX": last}
+    environment = {f"SLURM_ARRAY_TASK_{name}": str(value) for name, value in environment.items()}
+    with pytest.raises(UsageError, match=f"{count} tasks from {first} to {last}; expected --array=0-{count - 1}"):
+        find_shard("auto", environment)
+    environment |= {"SLURM_ARRAY_TASK_COUNT": str(last + 1), "SLURM_ARRAY_TASK_MIN": "0"}
+    assert find_shard("auto", environment) == Shard(last, last + 1)
+
+
 def test_processes_that_others_have_started_are_seen():
     assert processes_around({}) == 1
     assert processes_around({"WORLD_SIZE": "4"}) == 1  # of whoever has set it
