@@ -16,6 +16,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from mlic.checkpoints import read_checkpoint
 from mlic.classifier import MultiLabelClassifier
 from mlic.errors import UsageError
+from mlic.thresholds import DecisionRule
 
 __all__ = ["BestCheckpoint", "LastCheckpoint", "RunRecorder", "new_run_folder"]
 
@@ -194,6 +195,9 @@ class RunRecorder(pl.Callback):
         card = checkpoint["mlic"]
         _write_json(self.folder / "thresholds.json", dict(zip(card["classes"], thresholds, strict=True)))
         _write_json(self.folder / "metrics.json", {"epochs": checkpoint["epoch"] + 1, **card["metrics"]})
+        if unreached := card.get("fitted", {}).get("unreached"):
+            goal = DecisionRule(**card["model"]["decision"]).goal
+            log.warning("thresholds: %s is not reached on the validation samples of %s", goal, ", ".join(unreached))
 
 
 def _figures(trainer: pl.Trainer) -> dict[str, float | None]:

@@ -102,3 +102,11 @@ def test_without_a_known_positive_nothing_is_fitted_and_nothing_written(run, col
         "none of the 2 validation samples that could be read has a class known to be present" in capsys.readouterr().err
     )
     assert not (tmp_path / "none.ckpt").exists()
+
+
+def test_a_training_tells_at_its_end_what_was_not_reached(small, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    rule = ["--model.decision.objective", "precision", "--model.decision.target", "1"]
+    assert main(["fit", *small, "--trainer.max_epochs", "1", *rule]) == 0
+    told = "thresholds: a precision of at least 1 is not reached on the validation samples of red, green, blue"
+    assert told in capsys.readouterr().err
