@@ -5,7 +5,7 @@ import itertools
 import os
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -89,6 +89,11 @@ class Inputs:
                 )
             self._lines = Lines(sys.stdin.fileno() if stdin is None else stdin)
         self._files = [] if self._lines else [file for word in self._words for file in self._checked(word)]
+
+    @property
+    def files(self) -> Sequence[str]:
+        """The files and folders that the words stand for; none of standard input."""
+        return self._files
 
     @property
     def is_stream(self) -> bool:

@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,7 +15,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from mlic.configuration import read_yaml
 from mlic.errors import CheckpointError, UsageError
-from mlic.hub import files_of
+from mlic.hub import files_of, is_on_hub
 from mlic.predict import Inputs, Prediction, Predictor, Shown
 from mlic.predict.counting import counted
 from mlic.predict.inputs import Lots
@@ -42,6 +43,7 @@ def run(arguments: list[str], as_json: bool) -> None:
     config.shard = None if shard is None else f"{shard.place}/{shard.number}"
     outputs = _outputs(config, shard, as_json)
     inputs = Inputs(config.paths, column=config.column)
+    _check_apart(outputs, inputs, config.ckpt_path)
     if inputs.has_keys:
         outputs = replace(outputs, first=("path", "key"))
     stdout = sys.stdout
@@ -96,12 +98,25 @@ def _write(
             num_written, num_errors = predictor.write(
                 images, write, write_features=None if features is None else features.add, done=done
             )
+        except BaseException as error:
+            _tell_how_to_go_on(error, outputs)
+            raise
         finally:
             progress.close()
     images_there = f", after {done:,} that were there" if done else ""
     unread = f"; {num_errors:,} of them have no labels, see their error" if num_errors else ""
     things = "image" if num_written == 1 else "images"
     log.info("%s %s%s, %.1f a second%s", f"{num_written:,}", things, images_there, progress.rate, unread)
+
+
+def _tell_how_to_go_on(error: BaseException, outputs: Outputs) -> None:
+    """Adds to what ended the work, where it was no wrong word, that its rows are not lost."""
+    try:
+        outputs.check_resumable()
+    except UsageError:
+        return
+    if not isinstance(error, UsageError):
+        error.add_note(f"{outputs.rows} has the rows so far; the same command with --resume goes on")
 
 
 def _outputs(config: Namespace, shard: Shard | None, as_json: bool) -> Outputs:
@@ -116,14 +131,23 @@ def _outputs(config: Namespace, shard: Shard | None, as_json: bool) -> Outputs:
         sort_by=config.sort_by,
         suffix=".jsonl" if as_json else ".csv",
     )
-    for path in filter(None, (rows, features)):
-        if any(path.exists() and Path(word).exists() and path.samefile(word) for word in config.paths):
-            raise UsageError(f"{path}: the images are read from there; choose another file to write")
     if config.resume:
         outputs.check_resumable()
     if shard is not None:
         log.info("process %d of %d%s", shard.place, shard.number, "" if rows is None else f": {rows}")
     return outputs
+
+
+def _check_apart(outputs: Outputs, inputs: Inputs, checkpoint: Path) -> None:
+    """Checks that nothing is written over what is read."""
+    model = [] if is_on_hub(checkpoint) else files_of(checkpoint)
+    read = [(path, "the images are") for path in map(Path, inputs.files)] + [(path, "the model is") for path in model]
+    for path in filter(None, (outputs.rows, outputs.features)):
+        if not path.exists():
+            continue
+        for other, what in read:
+            if os.path.exists(other) and path.samefile(other):  # noqa: PTH110, as in mlic.predict.inputs
+                raise UsageError(f"{path}: {what} read from there; choose another file to write")
 
 
 def _facts(config: Namespace, outputs: Outputs) -> dict[str, Any]:

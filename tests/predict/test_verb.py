@@ -2,6 +2,7 @@ import csv
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ import torch
 from mlic.cli import main
 from mlic.predict import Predictor
 from mlic.predict.formats import Csv, Jsonl, Text
+from mlic.tracking import Progress
 from mlic.views import TTA
 
 
@@ -288,9 +290,38 @@ def test_the_views_to_choose_from_are_those_that_there_are():
 def test_a_list_is_not_overwritten_by_its_own_labels(checkpoint, tmp_path, capsys):
     listed = tmp_path / "list.txt"
     listed.write_text("a.jpg\n")
-    assert predict(checkpoint, listed, "--output", listed) == 2
-    assert "the images are read from there" in capsys.readouterr().err
+    for word in (listed, tmp_path / "*.txt"):
+        assert predict(checkpoint, word, "--output", listed) == 2
+        assert "the images are read from there" in capsys.readouterr().err
     assert listed.read_text() == "a.jpg\n"
+
+
+def test_a_model_is_not_overwritten_by_its_features(checkpoint, images, tmp_path, capsys):
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).write_text("{}")
+    words = [images[0], "--output", tmp_path / "a.csv", "--features", tmp_path / "model.safetensors"]
+    assert predict(tmp_path, *words) == 2
+    assert "the model is read from there" in capsys.readouterr().err
+    assert (tmp_path / "model.safetensors").read_text() == "{}"
+
+
+def test_who_stops_a_run_is_told_how_it_goes_on(checkpoint, images, tmp_path, capsys, monkeypatch):
+    output = tmp_path / "out.csv"
+    add = Progress.add
+
+    def stop_at_the_tenth(self, number=1):
+        add(self, number)
+        if len(rows) < 10:
+            rows.append(number)
+        else:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    rows: list[int] = []
+    monkeypatch.setattr(Progress, "add", stop_at_the_tenth)
+    assert predict(checkpoint, *images, "--output", output) == 143
+    told = capsys.readouterr().err
+    assert told.endswith(f"stopped by SIGTERM\n{output} has the rows so far; the same command with --resume goes on\n")
+    assert len(output.read_text().splitlines()) == 12
 
 
 def test_what_was_there_stays_where_a_run_fails(checkpoint, images, tmp_path):
