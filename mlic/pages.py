@@ -87,7 +87,8 @@ _TEST = """
 and a report: what the model gets wrong, with pictures, curves and intervals, in one HTML file that works anywhere; the
 same in Markdown and JSON, and the scores themselves. Two reports are compared with `mlic report`.
 
-  --report FOLDER                where it is written; by default report/v1, v2 ... beside the checkpoint. none: nowhere
+  --report FOLDER                where it is written; by default report/v1, v2 ... beside the checkpoint. none: nowhere.
+                                 Where it cannot be written the figures are shown, and the exit code is 1
   --fail-below mAP=0.8           end with exit code 1 if a figure falls short: for tests of a model before it is used;
                                  several are separated by commas. Figures of which less is better, such as hamming,
                                  fail above: --fail-above hamming=0.1
@@ -117,7 +118,8 @@ checkpoint: `mlic test`, `mlic predict` and all else decide as it says. `mlic fi
   (all other options are those of `mlic validate`)
 
 The figures shown are cross-fitted: each sample is decided by what the others gave, so that they are not better than on
-new images.
+new images. Classes that share a threshold, and those that do not reach the target, are told. Losses that say themselves
+what is present (zlpr: a logit above 0) are believed, unless another objective or a beta is asked for.
 
   --json, --debug                the result for machines; a traceback where there is an error
 """
