@@ -9,7 +9,7 @@ Cell = str | int | float | None
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
-    """Returns aligned columns: words to the left, numbers to the right, what is not defined as `n/a`.
+    """Returns aligned columns, a line a row: words to the left, numbers to the right, what is not defined as `n/a`.
 
     Example:
         >>> print(text_table(["class", "AP"], [["dog", 0.5], ["cat", None]]), end="")
@@ -33,4 +33,5 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[Cell]]) -> str:
 def _word(cell: Cell) -> str:
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return "n/a"
-    return f"{cell:.4f}" if isinstance(cell, float) else str(cell)
+    # A class may have a name of two lines.
+    return f"{cell:.4f}" if isinstance(cell, float) else " ".join(str(cell).splitlines())

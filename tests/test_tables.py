@@ -11,3 +11,7 @@ def test_what_is_not_defined_is_not_a_number_but_na():
 
 def test_a_table_without_rows_is_its_header():
     assert text_table(["class", "AP"], []) == "class  AP\n"
+
+
+def test_a_name_of_two_lines_takes_one():
+    assert text_table(["class", "n"], [["a\nb", 5]]) == "class  n\na b    5\n"

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Bool, Float, Int8
 from torch import Tensor
 
+from mlic.errors import UsageError
 from mlic.metrics.counts import Counts, count_cells, f1, jaccard
 from mlic.metrics.overall import mean_jaccard, share_wrong
 
@@ -114,6 +115,9 @@ def top_k(
         k: how many classes an image gets; all of them if there are no more.
         least: the score that a class needs besides; None for none, so that each image gets exactly k.
 
+    Raises:
+        UsageError: if `k` is less than 1.
+
     Example:
         >>> scores = torch.tensor([[0.9, 0.2, 0.4], [0.6, 0.7, 0.8]])
         >>> top_k(scores, 2)
@@ -123,6 +127,8 @@ def top_k(
         tensor([[ True, False, False],
                 [False,  True,  True]])
     """
+    if k < 1:
+        raise UsageError(f"k is {k}; expected a number of classes, 1 or more")
     highest = scores.argsort(dim=1, descending=True, stable=True)[:, :k]
     present = torch.zeros_like(scores, dtype=torch.bool).scatter(1, highest, True)
     return present if least is None else present & (scores >= least)

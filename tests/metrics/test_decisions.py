@@ -3,6 +3,7 @@ import pytest
 import torch
 from sklearn.metrics import f1_score, hamming_loss, jaccard_score, precision_score, recall_score
 
+from mlic.errors import UsageError
 from mlic.metrics import (
     Counts,
     cf1,
@@ -183,6 +184,12 @@ def test_top_k_takes_the_highest_scores_of_each_image(table):
 def test_of_equal_scores_top_k_takes_the_first_and_of_few_classes_all():
     assert top_k(torch.zeros(1, 4), 2).tolist() == [[True, True, False, False]]
     assert top_k(torch.zeros(1, 2), 3).tolist() == [[True, True]]
+
+
+@pytest.mark.parametrize("k", [0, -1])
+def test_top_k_of_no_class_is_refused(k):
+    with pytest.raises(UsageError, match=f"k is {k}; expected a number of classes, 1 or more"):
+        top_k(torch.zeros(1, 4), k)
 
 
 def test_top_k_with_a_least_score_is_strict_top_k_where_the_score_is_reached(table):
