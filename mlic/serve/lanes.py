@@ -11,11 +11,14 @@ from jaxtyping import Float32, UInt8
 from mlic.errors import ImageError
 from mlic.headers import image_size
 from mlic.scorers.base import Scorer
+from mlic.serve.traps import refuse_trap
 
 __all__ = ["Lanes", "read_within"]
 
 Scores = Float32[np.ndarray, " classes"]
 _Item = tuple[bytes, "Future[Scores]"]
+
+_LONGEST_SIDE = 65_535  # as in a JPEG; the square of an image of a million lines and one column takes 8 GB on its way
 
 
 class Lanes:
@@ -118,7 +121,7 @@ class Lanes:
 
 
 def read_within(scorer: Scorer, data: bytes, max_pixels: int) -> UInt8[np.ndarray, "3 height width"]:
-    """Reads an image as a scorer does, unless its header says that it is too large.
+    """Reads an image as a scorer does, unless its header says that it is too large or too laborious.
 
     Args:
         scorer: the model.
@@ -126,14 +129,17 @@ def read_within(scorer: Scorer, data: bytes, max_pixels: int) -> UInt8[np.ndarra
         max_pixels: that it may have.
 
     Raises:
-        ImageError: if it is larger, or cannot be read.
+        ImageError: if it is larger, a trap, or cannot be read.
     """
+    refuse_trap(data, max_pixels)
     try:
         width, height = image_size(data)
     except ImageError:
         width, height = 0, 0  # reading tells better what is wrong with it
     if width * height > max_pixels:
         raise ImageError(f"{width} by {height} pixels; this server takes {max_pixels} at most")
+    if max(width, height) > _LONGEST_SIDE:
+        raise ImageError(f"{width} by {height} pixels; this server takes sides of {_LONGEST_SIDE} at most")
     try:
         return scorer.read(data)
     except ImageError as error:
