@@ -32,7 +32,7 @@ def fetch(path: str | Path) -> Path:
 
     Raises:
         UsageError: if the name is none of a model.
-        DownloadError: if there is no such model, or the hub cannot be reached.
+        DownloadError: if there is no such model, it is none of mlic, or the hub cannot be reached.
     """
     named = _NAME.fullmatch(str(path))
     if named is None:
@@ -48,6 +48,11 @@ def fetch(path: str | Path) -> Path:
         )
     except Exception as error:  # the hub's own errors, or those of whichever HTTP library this release is built on
         raise DownloadError(f"{path} cannot be fetched ({_first_line(error)})") from error
+    if not (Path(folder) / CONFIG_FILE).is_file() or not (Path(folder) / WEIGHTS_FILE).is_file():
+        raise DownloadError(
+            f"{path} holds no {CONFIG_FILE} and {WEIGHTS_FILE}; what mlic export --format safetensors has written, and "
+            "mlic push has put there, is loaded by its name"
+        )
     return Path(folder)
 
 
@@ -84,7 +89,8 @@ def push(folder: Path, repository: str, *, private: bool = False) -> str:
             f"--output {folder}/ writes such a folder"
         )
     repository = repository.removeprefix("hf://")
-    if _NAME.fullmatch(f"hf://{repository}") is None:
+    named = _NAME.fullmatch(f"hf://{repository}")
+    if named is None or named["revision"] is not None:
         raise UsageError(f"'{repository}' names no repository; expected user/name")
     import huggingface_hub
 

@@ -99,5 +99,13 @@ def test_a_folder_without_a_card_is_not_pushed(hub, tmp_path):
 
 
 def test_a_repository_has_to_have_an_owner(hub, exported):
-    with pytest.raises(UsageError, match="expected user/name"):
-        push(exported[1], "pets")
+    for name in ("pets", "user/pets@v2"):
+        with pytest.raises(UsageError, match="expected user/name"):
+            push(exported[1], name)
+    assert not hub.root.exists()
+
+
+def test_a_repository_of_something_else_is_told(hub):
+    (hub.root / "user/other").mkdir(parents=True)
+    with pytest.raises(DownloadError, match=r"hf://user/other holds no config.json and model.safetensors"):
+        MultiLabelClassifier.from_checkpoint("hf://user/other")

@@ -207,6 +207,7 @@ def _part(part: Mapping[str, Any]) -> str:
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     def line(cells: Sequence[str]) -> str:
-        return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
+        one_line = [" ".join(cell.split()) for cell in cells]
+        return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in one_line)} |"
 
     return "\n".join([line(header), line(["---"] * len(header)), *map(line, rows)])

@@ -18,10 +18,11 @@ from mlic.export.openvinofile import write_openvino
 from mlic.export.quantizing import Cost, compare_precision, quantize, read_squares
 from mlic.export.torchfile import read_torch, write_torch
 from mlic.export.weights import write_weights
+from mlic.hub import CONFIG_FILE
 from mlic.images import squash
 from mlic.scorers.onnx import OnnxScorer
 
-__all__ = ["FORMATS", "NAMES", "Format", "checked_formats", "write_checked", "write_quantized"]
+__all__ = ["FORMATS", "NAMES", "Format", "checked_formats", "files_beside", "write_checked", "write_quantized"]
 
 Format = Literal["onnx", "torch", "openvino", "safetensors"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -55,6 +56,22 @@ def checked_formats(names: str) -> tuple[Format, ...]:
     return tuple(one for one in FORMATS if one in found)
 
 
+def files_beside(kind: Format, path: Path) -> tuple[Path, ...]:
+    """Returns all the files of a format.
+
+    Args:
+        kind: the format.
+        path: the file that it is named by.
+
+    Example:
+        >>> [file.name for file in files_beside("openvino", Path("model.xml"))]
+        ['model.xml', 'model.bin']
+    """
+    if kind == "openvino":
+        return path, path.with_suffix(".bin")
+    return (path, path.with_name(CONFIG_FILE)) if kind == "safetensors" else (path,)
+
+
 def write_checked(
     classifier: MultiLabelClassifier,
     card: Mapping[str, Any],
@@ -74,7 +91,7 @@ def write_checked(
         images: what is compared.
 
     Raises:
-        UsageError: if a package is not installed, or the classifier cannot be exported.
+        UsageError: if a package is not installed, the classifier cannot be exported, or there is no image.
         MlicError: if the file cannot be written, or differs by more than 1e-4 in a score.
     """
     if kind == "onnx":
@@ -86,9 +103,12 @@ def write_checked(
     else:
         write_weights(classifier, card, facts, path.parent)
     agreement = compare(classifier, _READERS[kind](path), images)
-    if not agreement.holds:
-        for written in (path, path.with_suffix(".bin")) if kind == "openvino" else (path,):
+    if not agreement.images or not agreement.holds:
+        for written in files_beside(kind, path):
             written.unlink(missing_ok=True)
+    if not agreement.images:
+        raise UsageError("no image could be read to check the file with, so it was removed; name others with --check")
+    if not agreement.holds:
         raise MlicError(
             f"{path} gives other scores than the checkpoint: the largest difference is {agreement.difference:.1e} on "
             f"{agreement.images} images, above {TOLERANCE:.0e}; it was removed. Another --format may do"

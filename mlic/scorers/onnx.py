@@ -110,7 +110,12 @@ def _about(path: str | Path, told: dict[str, str]) -> dict[str, Any]:
             f"{path}: an ONNX file, but not one of mlic: its metadata have no {', '.join(missing)}; "
             "expected one that `mlic export` wrote"
         )
-    try:
-        return {name: json.loads(value) for name, value in told.items()}
-    except ValueError as error:
-        raise CheckpointError(f"{path}: its metadata cannot be read ({error})") from error
+    about: dict[str, Any] = {}
+    for name, value in told.items():
+        try:
+            about[name] = json.loads(value)
+        except ValueError as error:
+            if name in _NEEDED:
+                raise CheckpointError(f"{path}: its metadata cannot be read ({name}: {error})") from error
+            about[name] = value  # some other program has added it
+    return about

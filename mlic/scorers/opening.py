@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlic.errors import UsageError
+from mlic.hub import is_on_hub
 from mlic.scorers.base import EngineChoice, Scorer
 
 if TYPE_CHECKING:
@@ -60,7 +61,9 @@ def is_exported(path: str | Path) -> bool:
     """Says whether a file is an exported model, by its name.
 
     Example:
-        >>> is_exported("model.onnx"), is_exported("best.ckpt")
-        (True, False)
+        >>> is_exported("model.onnx"), is_exported("best.ckpt"), is_exported("hf://user/name.onnx")
+        (True, False, False)
     """
+    if is_on_hub(path):
+        return False
     return Path(path).suffix.lower() == ".onnx"

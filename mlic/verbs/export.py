@@ -18,7 +18,7 @@ from mlic.export.card import model_card
 from mlic.export.checking import drawn_images, read_images, spread
 from mlic.export.facts import describe
 from mlic.export.quantizing import Cost
-from mlic.export.writing import NAMES, Format, checked_formats, write_checked, write_quantized
+from mlic.export.writing import NAMES, Format, checked_formats, files_beside, write_checked, write_quantized
 from mlic.hub import is_on_hub
 from mlic.progress import quietly
 from mlic.suffixes import is_image
@@ -29,6 +29,7 @@ __all__ = ["run"]
 
 log = logging.getLogger(__name__)
 
+_CARD = "README.md"
 _CHECKED, _CALIBRATED, _JUDGED = 16, 200, 2000  # images
 
 
@@ -71,12 +72,10 @@ def run(arguments: list[str], as_json: bool) -> None:
         images = drawn_images() if checked is None else read_images(checked)
         agreement = write_checked(classifier, card, facts, kind, path, images)
         found[kind] = {"path": str(path), "bytes": path.stat().st_size, **agreement._asdict()}
-        if not agreement.images:
-            raise UsageError("no image could be read to check the file with; name others with --check")
     if folder is not None:
         text = model_card(_name(said.ckpt_path), facts, [path.name for path in files.values()], cost)
-        (folder / "README.md").write_text(text, encoding="utf-8")
-        found["card"] = {"path": str(folder / "README.md")}
+        (folder / _CARD).write_text(text, encoding="utf-8")
+        found["card"] = {"path": str(folder / _CARD)}
     sys.stdout.write(json.dumps(found) + "\n" if as_json else _told(found, checked, validation, cost))
 
 
@@ -124,7 +123,8 @@ def _targets(
         if quantized:
             files["onnx"] = target / "model-int8.onnx"
         target.mkdir(parents=True, exist_ok=True)
-    there = next((path for path in files.values() if path.exists()), None)
+    written = [one for kind, path in files.items() for one in files_beside(kind, path)]
+    there = next((path for path in [*written, *([] if as_file else [target / _CARD])] if path.exists()), None)
     if there is not None:
         raise UsageError(f"{there} is there already; name another file or folder with --output")
     return files, None if as_file else target

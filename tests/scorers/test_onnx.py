@@ -65,6 +65,17 @@ def test_another_program_s_file_is_refused(mean_model):
         OnnxScorer(mean_model)
 
 
+def test_what_others_have_added_to_the_metadata_does_no_harm(mean_model):
+    model = onnx.load(mean_model)
+    helper.set_model_props(model, {entry.key: entry.value for entry in model.metadata_props} | {"author": "somebody"})
+    onnx.save(model, mean_model)
+    assert OnnxScorer(mean_model).about["author"] == "somebody"
+    helper.set_model_props(model, {entry.key: entry.value for entry in model.metadata_props} | {"classes": "[cat"})
+    onnx.save(model, mean_model)
+    with pytest.raises(CheckpointError, match=r"metadata cannot be read \(classes"):
+        OnnxScorer(mean_model)
+
+
 def test_what_is_no_network_is_refused(tmp_path):
     (tmp_path / "a.onnx").write_bytes(b"hello")
     with pytest.raises(CheckpointError, match="not a network"):

@@ -230,6 +230,36 @@ def test_nothing_is_overwritten(checkpoint, capsys):
     Path("best.onnx").write_text("mine")
     assert "is there already" in refused(capsys, 2, "--ckpt_path", checkpoint)
     assert Path("best.onnx").read_text() == "mine"
+    Path("folder").mkdir()
+    for name in ("README.md", "config.json"):
+        path = Path("folder") / name
+        path.write_text("mine")
+        said = refused(capsys, 2, "--ckpt_path", checkpoint, "--format", "safetensors", "--output", "folder")
+        assert f"{path} is there already" in said
+        assert [(one, one.read_text()) for one in Path("folder").iterdir()] == [(path, "mine")]
+        path.unlink()
+
+
+def test_a_file_that_no_image_was_there_to_check_does_not_stay(checkpoint, capsys):
+    Path("text.jpg").write_text("no image")
+    words = ["--format", "onnx,safetensors", "--output", "folder/", "--check", "text.jpg"]
+    assert "no image could be read" in refused(capsys, 2, "--ckpt_path", checkpoint, *words)
+    assert not list(Path("folder").iterdir())
+
+
+def test_of_weights_that_differ_nothing_stays(checkpoint, capsys, monkeypatch):
+    true = MultiLabelClassifier.from_checkpoint.__func__
+
+    def other(cls, path, *words, **options):
+        classifier = true(cls, path, *words, **options)
+        if Path(path).is_dir():
+            classifier.offset += 0.1
+        return classifier
+
+    monkeypatch.setattr(MultiLabelClassifier, "from_checkpoint", classmethod(other))
+    said = refused(capsys, 1, "--ckpt_path", checkpoint, "--format", "safetensors", "--output", "folder/")
+    assert "gives other scores" in said
+    assert not list(Path("folder").iterdir())
 
 
 def test_a_missing_package_is_named(checkpoint, capsys, monkeypatch):
