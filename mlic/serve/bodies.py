@@ -15,6 +15,8 @@ __all__ = ["JsonBody", "JsonImage", "Upload", "declared_length", "discard", "par
 
 _DISCARDED = 8  # times the largest body: what is read of one that is refused, so that the client gets to the answer
 _NAME = 255
+_DIGITS = 20  # of a length; what is longer is none, and what comes is counted
+_REASON = 200  # characters of what a reader of JSON says, which may quote a field of megabytes
 
 
 class Upload(NamedTuple):
@@ -45,7 +47,7 @@ class JsonBody(msgspec.Struct, forbid_unknown_fields=True):
 def declared_length(request: Request) -> int | None:
     """Returns how long a request says its body is; None where it says nothing."""
     length = request.headers.get("content-length", "")
-    return int(length) if length.isdecimal() else None
+    return int(length) if length.isdecimal() and len(length) <= _DIGITS else None
 
 
 async def read_body(request: Request, limits: Limits) -> bytes:
@@ -111,7 +113,7 @@ def parse_images(body: bytes, content_type: str, limits: Limits) -> list[Upload]
     """
     kind, options = parse_options_header(content_type)
     if kind == b"application/json":
-        uploads = _json_images(body)
+        uploads = _json_images(body, limits.images)
     elif kind == b"multipart/form-data":
         boundary = options.get(b"boundary")
         if not boundary:
@@ -122,8 +124,6 @@ def parse_images(body: bytes, content_type: str, limits: Limits) -> list[Upload]
         raise RefusedError(415, f"Content-Type says {found}; expected multipart/form-data or application/json")
     if not uploads:
         raise RefusedError(400, "no image in the request; expected one file or more")
-    if len(uploads) > limits.images:
-        raise _too_many(limits.images)
     return [Upload(name[:_NAME] or f"image {number}", data) for number, (name, data) in enumerate(uploads, 1)]
 
 
@@ -131,13 +131,16 @@ def _too_many(most: int) -> RefusedError:
     return RefusedError(413, f"more than {most} images, the most that a request may have; send several requests")
 
 
-def _json_images(body: bytes) -> list[Upload]:
+def _json_images(body: bytes, most: int) -> list[Upload]:
     try:
         images = msgspec.json.decode(body, type=JsonBody).images
     except RecursionError as error:
         raise RefusedError(400, "JSON that is nested too deeply") from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise RefusedError(400, f"not the JSON that was expected: {error}; see /openapi.json") from error
+        told = shortened(str(error), _REASON)
+        raise RefusedError(400, f"not the JSON that was expected: {told}; see /openapi.json") from error
+    if len(images) > most:  # before anything is made of each: there may be ten million
+        raise _too_many(most)
     return [Upload("", image) if isinstance(image, bytes) else Upload(image.name, image.data) for image in images]
 
 
@@ -204,7 +207,7 @@ def _multipart_images(body: bytes, boundary: bytes, most: int) -> list[Upload]:
         )
         parser.write(body)
     except FormParserError as error:
-        raise RefusedError(400, f"not a multipart body: {error}") from error
+        raise RefusedError(400, f"not a multipart body: {shortened(str(error), _REASON)}") from error
     if not parts.ended:
         raise RefusedError(400, "the multipart body ends before its last boundary")
     return parts.uploads

@@ -1,6 +1,7 @@
 """What a client may ask for, and how much of it at once."""
 
 import contextlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
@@ -52,7 +53,7 @@ class Limits:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            if not getattr(self, field.name) > 0:
+            if not 0 < getattr(self, field.name) < math.inf:
                 raise UsageError(f"the limit of {field.name} is {getattr(self, field.name)}; expected more than 0")
         most = Image.MAX_IMAGE_PIXELS
         if most is not None and self.pixels > most:

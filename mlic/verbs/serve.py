@@ -6,6 +6,7 @@ import io
 import ipaddress
 import json
 import logging
+import math
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -38,6 +39,8 @@ def run(arguments: list[str], as_json: bool) -> None:
         raise UsageError(f'mlic serve needs {", ".join(missing)}: pip install "mlic[serve]"')
     from mlic.serve import Limits, bound, make_app, run_server
 
+    if not math.isfinite(said.max_body_mb):
+        raise UsageError(f"--max_body_mb is {said.max_body_mb}; expected a number of megabytes")
     limits = Limits(
         body_bytes=round(said.max_body_mb * 1e6),
         pixels=said.max_pixels,
@@ -45,6 +48,8 @@ def run(arguments: list[str], as_json: bool) -> None:
         requests=said.max_requests,
         seconds=said.timeout,
     )
+    if not 0 <= said.port <= 65_535:
+        raise UsageError(f"--port is {said.port}; expected 1 to 65535, or 0 for a free one")
     if said.batch_size < 1:
         raise UsageError(f"--batch_size is {said.batch_size}; expected 1 or more")
     with bound(said.host, said.port) as taken:

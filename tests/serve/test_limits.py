@@ -11,6 +11,8 @@ pytest.importorskip("starlette", reason="Starlette is not installed: pip install
 
 from mlic.errors import UsageError
 from mlic.serve import Limits
+from mlic.serve.bodies import parse_images
+from mlic.serve.limits import RefusedError
 
 JSON = {"Content-Type": "application/json"}
 FORM = {"Content-Type": "multipart/form-data; boundary=x"}
@@ -73,6 +75,7 @@ def test_text_of_a_png_that_unpacks_to_much_is_no_danger(client, form, encoded):
         (JSON, b'{"images": [{"url": "http://example.com/a.png"}]}', 400, "url"),
         (JSON, b'{"images": [{"path": "/etc/passwd", "data": ""}]}', 400, "path"),
         (JSON, b'{"images": ["YQ==", "YQ==", "YQ=="]}', 413, "more than 2 images"),
+        (JSON, b'{"images": ["YQ=="], "' + b"x" * 9000 + b'": 1}', 400, "x..."),
         ({"Content-Type": "multipart/form-data"}, b"x", 400, "boundary"),
         (FORM, b"", 400, "ends before"),
         (FORM, b"rubbish", 400, "not a multipart body"),
@@ -90,6 +93,7 @@ def test_a_malformed_request_is_told_what_is_wrong(serving, form, encoded, heade
     answer = client.post("/predict", content=body, headers=headers)
     assert (answer.status_code, list(answer.json())) == (status, ["error"])
     assert reason in answer.json()["error"]
+    assert len(answer.json()["error"]) < 300
     assert client.post("/predict", files=form(encoded())).status_code == 200
 
 
@@ -97,6 +101,17 @@ def test_a_body_of_no_declared_length_is_counted_as_it_comes(serving):
     client = serving(body_bytes=1000)
     answer = client.post("/predict", content=iter([b" " * 600] * 5), headers=JSON)
     assert answer.status_code == 413
+
+
+def test_a_length_of_a_thousand_digits_is_none(client, form, encoded):
+    answer = client.post("/predict", content=b"{}", headers={**JSON, "Content-Length": "9" * 5000})
+    assert answer.status_code == 400
+
+
+def test_nothing_is_made_of_images_that_are_too_many(monkeypatch):
+    monkeypatch.setattr("mlic.serve.bodies.Upload", lambda *_: pytest.fail("something was made of it"))
+    with pytest.raises(RefusedError, match="more than 3 images"):
+        parse_images(b'{"images": ["", "", "", ""]}', "application/json", Limits(images=3))
 
 
 def test_a_json_body_may_have_many_small_images(serving, encoded):
@@ -167,7 +182,10 @@ def test_what_takes_too_long_is_given_up_and_what_it_left_waiting_is_not_done(sc
     assert scorer.sizes == [1, 1]
 
 
-@pytest.mark.parametrize("wrong", [{"images": 0}, {"seconds": -1.0}, {"pixels": 200_000_000}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"images": 0}, {"seconds": -1.0}, {"seconds": float("inf")}, {"seconds": float("nan")}, {"pixels": 200_000_000}],
+)
 def test_limits_have_a_range(wrong):
     with pytest.raises(UsageError, match=f"the limit of {next(iter(wrong))} is"):
         Limits(**wrong)

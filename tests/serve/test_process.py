@@ -204,6 +204,22 @@ def test_an_address_that_somebody_has_is_told_before_a_model_is_loaded(server, c
     assert "in use; name another with --port" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (["--port", "65536"], "--port is 65536; expected 1 to 65535"),
+        (["--port", "-1"], "--port is -1"),
+        (["--max_body_mb", "nan"], "--max_body_mb is nan"),
+        (["--max_body_mb", "inf"], "--max_body_mb is inf"),
+        (["--timeout", "inf"], "the limit of seconds is inf"),
+        (["--batch_size", "0"], "--batch_size is 0"),
+    ],
+)
+def test_a_number_out_of_its_range_is_told(words, reason, capsys, tmp_path):
+    assert main(["serve", "--ckpt_path", str(tmp_path / "no.ckpt"), *words]) == 2
+    assert reason in capsys.readouterr().err
+
+
 def test_an_address_of_another_machine_and_a_file_that_is_not_there(capsys, tmp_path):
     missing = ["serve", "--ckpt_path", str(tmp_path / "no.ckpt"), "--port", "0"]
     assert main([*missing, "--host", "192.0.2.1"]) == 2
