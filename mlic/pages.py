@@ -98,7 +98,8 @@ _CALIBRATE = """\
 usage: mlic calibrate --ckpt_path FILE [--output FILE] [OPTIONS]
 
 Fits thresholds and the calibration of scores anew on the validation samples, without training, and writes another
-checkpoint: `mlic test`, `mlic predict` and all else decide as it says. `mlic fit` ends with the same, by the same options.
+checkpoint: `mlic test`, `mlic predict` and all else decide as it says. `mlic fit` ends with the same, by the same
+options.
 
   mlic calibrate --ckpt_path best.ckpt --model.decision.objective recall --model.decision.target 0.95
   mlic calibrate --ckpt_path best.ckpt --data.val other.csv --output other.ckpt
