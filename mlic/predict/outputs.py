@@ -102,11 +102,13 @@ class Outputs:
             )
 
     def check_classes(self, classes: Sequence[str]) -> None:
-        """Checks that what is sorted by is there.
+        """Checks that what is sorted by is there, and that rows can name the classes.
 
         Raises:
-            UsageError: if it is not.
+            UsageError: if it is not, or they cannot.
         """
+        if self.format != ".parquet":
+            self.form(classes)
         if self.sort_by not in (None, "path", *classes):
             near = did_you_mean(str(self.sort_by), ["path", *classes])
             raise UsageError(f"--sort-by {self.sort_by}: no such class{near}; expected path or a class")

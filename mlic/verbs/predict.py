@@ -75,12 +75,11 @@ def _write(
     """Writes the rows, and tells how many they were."""
     classes = predictor.classes
     outputs.check_classes(classes)
-    form = outputs.form(classes)
     num_features = 0 if outputs.features is None else predictor.num_features
     facts = {} if outputs.rows is None else _facts(config, outputs)
-    left = outputs.left(form, facts, num_features) if config.resume else None
+    left = outputs.left(outputs.form(classes), facts, num_features) if config.resume else None
     if left is not None:
-        images = Verified(images, left, form)
+        images = Verified(images, left, outputs.form(classes))
         predictor.go_on_with(left.engine)
         if left.num_rows and not left.is_noted:
             log.warning("%s: nothing tells what its rows were made with, as they were finished once", left.path)

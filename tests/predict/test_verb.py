@@ -12,6 +12,9 @@ import numpy as np
 import pytest
 import torch
 
+from mlic.backbones.timm import TimmBackbone
+from mlic.checkpoints import write_checkpoint
+from mlic.classifier import MultiLabelClassifier
 from mlic.cli import main
 from mlic.predict import Predictor
 from mlic.predict.formats import Csv, Jsonl, Text
@@ -378,3 +381,21 @@ def test_a_run_that_was_killed_is_gone_on_with(checkpoint, images, tmp_path):
     assert predict(checkpoint, *words, whole) == 0
     assert output.read_bytes() == whole.read_bytes()
     assert not Path(f"{output}.unfinished").exists()
+
+
+def test_classes_that_a_csv_cannot_name_are_written_in_the_other_formats(images, tmp_path, capsys):
+    names = ["labels", "a|b", 'quo"te', "two\nlines"]
+    classifier = MultiLabelClassifier(
+        names, backbone=lambda: TimmBackbone("test_resnet", weights="none", image_size=32)
+    ).eval()
+    checkpoint = {"state_dict": classifier.state_dict(), "epoch": 1}
+    classifier.on_save_checkpoint(checkpoint)
+    write_checkpoint(tmp_path / "odd.ckpt", checkpoint)
+    for suffix in ("jsonl", "txt", "parquet"):
+        words = ["--top", 2, "--sort-by", "a|b", "--output", tmp_path / f"out.{suffix}"]
+        assert predict(tmp_path / "odd.ckpt", images[0], *words) == 0
+    capsys.readouterr()
+    assert predict(tmp_path / "odd.ckpt", images[0], "--output", tmp_path / "out.csv") == 2
+    assert "would make the CSV ambiguous; write JSON lines" in capsys.readouterr().err
+    assert predict(tmp_path / "odd.ckpt", images[0], "--output", tmp_path / "all.parquet") == 2
+    assert "would hide a column of the Parquet file" in capsys.readouterr().err
