@@ -33,6 +33,8 @@ def is_compressed(name: str) -> bool:
 def images_in(tar: str) -> Iterator[Source]:
     """Yields the images of a tar file in their order; what is damaged is a source with an error, and the last one.
 
+    A link to an image is a source with an error too: what it leads to may be behind, or nowhere.
+
     Of a plain tar file only the headers are read here, and each image when it is needed; a compressed one is unpacked
     as it goes.
     """
@@ -42,10 +44,13 @@ def images_in(tar: str) -> Iterator[Source]:
             while (member := archive.next()) is not None:
                 archive.members = []  # type: ignore[attr-defined]  # all that it has seen, a kilobyte each
                 name = member.name.removeprefix("./")
-                if not member.isreg() or not is_image(name) or name.rpartition("/")[2].startswith("."):
+                if member.isdir() or not is_image(name) or name.rpartition("/")[2].startswith("."):
                     continue
                 whole, found = f"{tar}/{name}", True
-                if compressed:
+                if not member.isreg():
+                    what = f"a link to {member.linkname}" if member.islnk() or member.issym() else "no plain file"
+                    yield Source(whole, key=_key(name), error=f"{whole}: {what}, which in a tar file is not followed")
+                elif compressed:
                     data = cast("IO[bytes]", archive.extractfile(member)).read()
                     yield Source(whole, key=_key(name), data=data)
                 else:

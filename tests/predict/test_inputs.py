@@ -287,3 +287,22 @@ def test_the_sign_between_the_cells_of_a_csv_is_the_one_that_gives_a_column_of_p
     (tmp_path / "list.csv").write_text("path,labels,a;b;c;d\nx.jpg,,0.5\n")
     assert find_images([str(tmp_path / "list.csv")]) == ["x.jpg"]
     assert [source.name for source in Inputs([str(tmp_path / "list.csv")], column="path")] == ["x.jpg"]
+
+
+@pytest.mark.parametrize("suffix", [".tar", ".tgz"])
+def test_a_link_in_a_tar_file_is_not_left_out_without_a_word(suffix, tmp_path):
+    path = tmp_path / f"shard{suffix}"
+    with tarfile.open(path, "w:gz" if suffix == ".tgz" else "w") as archive:
+        for name, kind in (("a.jpg", tarfile.REGTYPE), ("b.jpg", tarfile.LNKTYPE), ("c.jpg", tarfile.SYMTYPE)):
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.linkname = kind, "" if name == "a.jpg" else "a.jpg"
+            archive.addfile(entry)
+        folder = tarfile.TarInfo("d.jpg")
+        folder.type = tarfile.DIRTYPE
+        archive.addfile(folder)
+    found = list(Inputs([str(path)]))
+    assert [(source.key, source.error.partition(": ")[2]) for source in found] == [
+        ("a", ""),
+        ("b", "a link to a.jpg, which in a tar file is not followed"),
+        ("c", "a link to a.jpg, which in a tar file is not followed"),
+    ]
