@@ -16,7 +16,6 @@ from pytorch_lightning.core.optimizer import LightningOptimizer
 from pytorch_lightning.trainer.states import TrainerFn
 from pytorch_lightning.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 import mlic
 from mlic.agreement import agree, agree_on_labels
@@ -24,7 +23,7 @@ from mlic.backbones.base import Backbone
 from mlic.backbones.inception_v3 import InceptionV3
 from mlic.checkpoints import read_checkpoint
 from mlic.datamodules.base import Batch, FeatureBatch, MultiLabelDataModule
-from mlic.datamodules.features import FeatureLoader, OfFeatures
+from mlic.datamodules.features import OfFeatures
 from mlic.errors import CheckpointError, MlicError, UsageError
 from mlic.exact import Exact, ExactHead, kept_for_exact
 from mlic.heads.base import Head
@@ -33,6 +32,7 @@ from mlic.labels.counts import ClassCounts
 from mlic.losses.base import Loss
 from mlic.losses.bce import BCELoss
 from mlic.metrics import MultiLabelMetrics, Rows, headline, per_class
+from mlic.optimization import made_optimizer, scheduled
 from mlic.parameters import fuse, multiply_rates, parameter_groups
 from mlic.parts import class_of, rebuild, spec
 from mlic.schedules import Schedule
@@ -331,39 +331,14 @@ class MultiLabelClassifier(pl.LightningModule):
                 watches mAP waits for it to fall, if a `Schedule` is to last for an endless training, or if the backbone
                 does not know its layers, which `layer_decay` asks for.
         """
-        groups = self._parameter_groups()
-        try:
-            optimizer = self._optimizer(groups)
-        except ValueError as error:  # how the optimizers of torch refuse
-            raise UsageError(
-                f"the optimizer refuses: {error}; expected one that takes parameters of any shape in groups, since "
-                "biases and norms do not decay, such as AdamW, and arguments in their range"
-            ) from error
+        optimizer = made_optimizer(self._optimizer, self._parameter_groups())
         if isinstance(optimizer, Exact):
             return self._prepare_exact(optimizer)
         multiply_rates(optimizer)
         # A scaler of float16 would have to know of a fused step.
         if self._trainer is None or self._trainer.precision != "16-mixed":
             fuse(optimizer)
-        if self._lr_scheduler is None:
-            return optimizer
-        if isinstance(self._lr_scheduler, Schedule):
-            scheduler = self._lr_scheduler.scheduler(optimizer, self._total_steps())
-            return cast(
-                OptimizerLRScheduler,
-                {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}},
-            )
-        scheduler = self._lr_scheduler(optimizer)
-        if isinstance(scheduler, ReduceLROnPlateau) and self._lr_scheduler_interval == "step":
-            raise UsageError(
-                "ReduceLROnPlateau watches a figure that a validation gives, and counts steps; set "
-                "model.lr_scheduler_interval: epoch"
-            )
-        monitor = getattr(scheduler, "monitor", "val/mAP")
-        if monitor == "val/mAP" and getattr(scheduler, "mode", "max") != "max":
-            raise UsageError("ReduceLROnPlateau watches val/mAP, which should rise; give it mode: max")
-        described = {"scheduler": scheduler, "interval": self._lr_scheduler_interval, "monitor": monitor}
-        return cast(OptimizerLRScheduler, {"optimizer": optimizer, "lr_scheduler": described})
+        return scheduled(optimizer, self._lr_scheduler, self._lr_scheduler_interval, self._trainer)
 
     def _prepare_exact(self, optimizer: Exact) -> Exact:
         data = kept_for_exact(self.trainer, optimizer, scheduled=self._lr_scheduler is not None)
@@ -407,19 +382,6 @@ class MultiLabelClassifier(pl.LightningModule):
 
         undecayed = {f"backbone.{name}" for name in self.backbone.undecayed()}
         return parameter_groups(self.named_parameters(), multiplier, undecayed)
-
-    def _total_steps(self) -> int:
-        steps = self.trainer.estimated_stepping_batches
-        if not math.isfinite(steps):
-            raise UsageError(
-                f"{type(self._lr_scheduler).__name__} has to know how long the training is; set trainer.max_epochs "
-                "or trainer.max_steps"
-            )
-        loader, epochs, most = self.trainer.train_dataloader, self.trainer.max_epochs, self.trainer.max_steps
-        if isinstance(loader, FeatureLoader) and epochs is not None and epochs >= 0:
-            # Lightning counts what comes at a time, which may be several batches.
-            steps = min(loader.num_steps * epochs, most if most >= 0 else math.inf)
-        return max(1, int(steps))
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds what it takes to use the checkpoint without its configuration: plain data only."""
