@@ -27,7 +27,7 @@ _LARGEST = 1_900_000_000  # bytes; protobuf refuses messages of 2 GiB
 _DECIDE = """
 <ir_version: 8, opset_import: ["" : OPSET]>
 decisions (float[batch, CLASSES] logits) => (float[batch, CLASSES] scores, bool[batch, CLASSES] present)
-<float[CLASSES] slope, float[CLASSES] offset, float[CLASSES] thresholds, int64[1] at_most, bool yes = {1}>
+<float[CLASSES] slope, float[CLASSES] offset, float[CLASSES] thresholds MORE>
 {
     scaled = Mul(slope, logits)
     shifted = Add(scaled, offset)
@@ -36,6 +36,7 @@ decisions (float[batch, CLASSES] logits) => (float[batch, CLASSES] scores, bool[
 }
 """
 _ANY_NUMBER = "present = GreaterOrEqual(scores, thresholds)"
+_AT_MOST_VALUES = ", int64[1] at_most, bool yes = {1}"  # ONNX Runtime warns of values that no node takes
 _AT_MOST = """
     reached = GreaterOrEqual(scores, thresholds)
     highest, places = TopK<axis = 1, largest = 1, sorted = 1>(scores, at_most)
@@ -139,12 +140,15 @@ def _decisions_model(decisions: Decisions) -> "onnx.ModelProto":
 
     count = len(decisions.thresholds)
     limited = decisions.at_most is not None and decisions.at_most < count
-    text = _DECIDE
-    for word, by in {"REST": _AT_MOST if limited else _ANY_NUMBER, "OPSET": str(OPSET), "CLASSES": str(count)}.items():
+    text = _DECIDE.replace("MORE", _AT_MOST_VALUES if limited else "").replace(
+        "REST", _AT_MOST if limited else _ANY_NUMBER
+    )
+    for word, by in {"OPSET": str(OPSET), "CLASSES": str(count)}.items():
         text = text.replace(word, by)
     model = parser.parse_model(text)
     arrays = {name: getattr(decisions, name).numpy() for name in ("slope", "offset", "thresholds")}
-    arrays["at_most"] = np.array([decisions.at_most or 0], np.int64)
+    if limited:
+        arrays["at_most"] = np.array([decisions.at_most], np.int64)
     model.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in arrays.items())
     return model
 

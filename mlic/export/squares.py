@@ -136,7 +136,7 @@ def square_model(side: int) -> "onnx.ModelProto":
 
     It equals `mlic.images.squash` to the bit, and hands on what is a square of that side already. ONNX's own `Resize`
     with antialiasing differs from it at one pixel in a hundred, by up to 14 grey levels (ONNX Runtime 1.32, 500 by 375
-    pixels to 299), and takes a third of the time.
+    pixels to 299), and takes a quarter of the time or less.
 
     Args:
         side: of the square, in pixels, at least 1.

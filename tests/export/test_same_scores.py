@@ -1,4 +1,5 @@
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 
@@ -96,6 +97,15 @@ def test_ties_at_most_are_broken_as_everywhere(make_classifier, facts_of, tmp_pa
     scores, decided = OnnxScorer(tmp_path / "a.onnx").decide(np.zeros((1, 3, SIDE, SIDE), np.uint8))
     assert scores.tolist() == [[0.5] * 5]
     assert decided.tolist() == [[True, True, False, False, False]]
+
+
+@pytest.mark.parametrize("at_most", [None, 2])
+def test_whoever_loads_a_file_is_not_warned(at_most, make_classifier, facts_of, tmp_path, capfd):
+    classifier = make_classifier(at_most=at_most)
+    write_onnx(classifier, facts_of(classifier), tmp_path / "a.onnx")
+    capfd.readouterr()
+    onnxruntime.InferenceSession(tmp_path / "a.onnx", providers=["CPUExecutionProvider"])
+    assert capfd.readouterr().err == ""
 
 
 def test_a_classifier_comes_back_from_safetensors_whole(make_classifier, card_of, facts_of, tmp_path):
