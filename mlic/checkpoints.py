@@ -33,6 +33,7 @@ def read_checkpoint(path: str | Path) -> Mapping[str, Any]:
         path = fetch(path)
     if (Path(path) / CONFIG_FILE).is_file():
         return _read_folder(Path(path))
+    _refuse_exported(Path(path))
     try:
         checkpoint: Any = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except FileNotFoundError:
@@ -65,6 +66,17 @@ def write_checkpoint(path: Path, checkpoint: Mapping[str, Any]) -> None:
         raise CheckpointError(f"{path}: cannot be written ({error})") from error
     finally:
         part.unlink(missing_ok=True)
+
+
+def _refuse_exported(path: Path) -> None:
+    """Tells what to name in the place of a file that `mlic export` wrote and that is not read here."""
+    if path.suffix == ".safetensors" and path.is_file():
+        raise CheckpointError(f"{path}: weights alone; name the folder, {path.parent}, with the {CONFIG_FILE} in it")
+    if path.suffix in (".onnx", ".pt2", ".xml") and path.is_file():
+        raise CheckpointError(
+            f"{path}: an exported model; expected the checkpoint that it was made from (mlic predict and serve take "
+            "an .onnx file as well)"
+        )
 
 
 def _read_folder(folder: Path) -> Mapping[str, Any]:

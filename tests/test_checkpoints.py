@@ -23,3 +23,13 @@ def test_a_checkpoint_that_cannot_be_written_leaves_what_was_there(tmp_path, mon
 
     assert read_checkpoint(tmp_path / "a.ckpt")["mlic"] == CARD
     assert [path.name for path in tmp_path.iterdir()] == ["a.ckpt"]
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [("model.safetensors", "name the folder"), ("model.pt2", "an exported model"), ("model.onnx", "an exported model")],
+)
+def test_of_an_exported_file_it_is_told_what_is_read_in_its_place(name, part, tmp_path):
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(CheckpointError, match=part):
+        read_checkpoint(tmp_path / name)

@@ -63,7 +63,7 @@ class Inputs:
     """The images that command-line words mean, in order; looked for while they are gone through.
 
     - a file: itself, whatever it is, so that it gets a row;
-    - a folder: all images below, sorted by their paths, but for hidden files;
+    - a folder: all images below, sorted by their paths, but for hidden files and folders;
     - a `.txt` file: a path a line; a `.csv` file: a path a row, in one column;
     - a `.tar` file, also a compressed one: the images in it, in its order, as WebDataset keeps them;
     - a pattern such as `photos/**/*.jpg`: what it matches, sorted, each as above; with `**` only files;
@@ -211,7 +211,7 @@ def _images_below(folder: str) -> Iterator[Source]:
             names = sorted(
                 f"{entry.name}/" if entry.is_dir(follow_symlinks=False) else entry.name
                 for entry in entries
-                if entry.is_dir(follow_symlinks=False) or _is_shown(entry)
+                if not entry.name.startswith(".") and (entry.is_dir(follow_symlinks=False) or _is_shown(entry))
             )
     except OSError as error:
         yield Source(folder, error=f"{folder}: the folder cannot be read ({error.strerror or error})")
@@ -225,6 +225,6 @@ def _images_below(folder: str) -> Iterator[Source]:
 
 
 def _is_shown(entry: "os.DirEntry[str]") -> bool:
-    if entry.name.startswith(".") or not is_image(entry.name):
+    if not is_image(entry.name):
         return False
     return os.path.isfile(entry.path) or (entry.is_symlink() and not os.path.exists(entry.path))  # noqa: PTH110, PTH113
