@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import errno
 import importlib
 import logging
 import os
@@ -123,7 +124,9 @@ def _report(error: Exception) -> int:
         return UsageError.exit_code
     first = str(error).strip().splitlines()[0] if str(error).strip() else ""
     unforeseen = MlicError(
-        f"{type(error).__name__}: {first}\nmlic did not foresee this; --debug shows where it happened"
+        f"{error.filename or 'the output'}: no space left on the disk"
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC
+        else f"{type(error).__name__}: {first}\nmlic did not foresee this; --debug shows where it happened"
     )
     for note in getattr(error, "__notes__", ()):
         unforeseen.add_note(note)

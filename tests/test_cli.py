@@ -1,3 +1,4 @@
+import errno
 import json
 import logging
 import pkgutil
@@ -88,6 +89,18 @@ def test_what_was_not_foreseen_ends_with_1_and_one_line(monkeypatch, capsys):
     monkeypatch.setattr(mlic.verbs.plugins, "run", fail)
     assert main(["plugins"]) == 1
     assert capsys.readouterr().err.splitlines()[0] == "error: ZeroDivisionError: division by zero"
+
+
+@pytest.mark.parametrize("name", [None, "rows.csv"])
+def test_a_full_disk_is_told_in_one_line(name, monkeypatch, capsys):
+    import mlic.verbs.plugins
+
+    def fail(arguments, as_json):
+        raise OSError(errno.ENOSPC, "No space left on device", name)
+
+    monkeypatch.setattr(mlic.verbs.plugins, "run", fail)
+    assert main(["plugins"]) == 1
+    assert capsys.readouterr().err == f"error: {name or 'the output'}: no space left on the disk\n"
 
 
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])

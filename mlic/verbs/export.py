@@ -51,6 +51,10 @@ def run(arguments: list[str], as_json: bool) -> None:
     kinds = checked_formats(said.format)
     if said.quantize is not None and "onnx" not in kinds:
         raise UsageError(f"--quantize makes an ONNX file; add onnx to --format {said.format}")
+    if said.calibrate is not None and said.quantize is None:
+        raise UsageError("--calibrate names the images for --quantize int8; add that, or leave it out")
+    if said.check is not None and said.quantize is not None and kinds == ("onnx",):
+        raise UsageError("--check compares a file in float32; one in 8 bits is measured on the validation samples")
     checkpoint = read_checkpoint(said.ckpt_path)
     with quietly():
         classifier = MultiLabelClassifier.from_checkpoint(said.ckpt_path)

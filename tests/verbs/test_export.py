@@ -215,6 +215,8 @@ def test_a_folder_of_weights_is_a_checkpoint_for_prediction_and_export(checkpoin
     [
         (["--format", "onxx"], "did you mean 'onnx'"),
         (["--format", "torch", "--quantize", "int8"], "add onnx to --format"),
+        (["--calibrate", "photos"], "add that, or leave it out"),
+        (["--quantize", "int8", "--check", "photos"], "measured on the validation samples"),
         (["--output", "a.pt2"], "does not fit --format onnx"),
         (["--check", "nowhere"], "no such file or folder 'nowhere'"),
         (["--tta", "multi_scale"], "cannot make"),
