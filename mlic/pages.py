@@ -266,6 +266,7 @@ a checkpoint, or a .onnx file of `mlic export`, which needs no torch. Needs: pip
 
   --host ADDRESS                 by default this machine alone may ask; 0.0.0.0 lets everyone who reaches it
   --port N                       0 takes a free one; the address is printed when it answers
+  --server_name NAME           a name that a proxy passes on, once for each; localhost and addresses need none
   --batch_size N                 images that a core takes at a time, if so many wait; by default 4
   --max_body_mb X                a longer request is refused (413); by default 32
   --max_pixels N                 a larger image is refused by its header; by default 64000000

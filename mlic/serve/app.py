@@ -1,10 +1,11 @@
 """The application: its routes, and what is answered when something is wrong."""
 
 import asyncio
+import ipaddress
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from typing import Any, TypeVar
@@ -57,6 +58,7 @@ def make_app(
     batch_size: int = 4,
     limits: Limits | None = None,
     explain: Explain | None = None,
+    names: Collection[str] | None = None,
 ) -> Starlette:
     """Returns the application, to be run by uvicorn or any other ASGI server, in one process.
 
@@ -66,8 +68,10 @@ def make_app(
         batch_size: the most images that go through the model together.
         limits: what is refused.
         explain: makes heat maps; without it there are none.
+        names: what a browser may call the server, besides localhost and any address in numbers. A page from elsewhere
+            can have its own name lead here (DNS rebinding), and would then read what is answered. None: any name.
     """
-    service = _Service(scorer, num_lanes, batch_size, limits or Limits(), explain)
+    service = _Service(scorer, num_lanes, batch_size, limits or Limits(), explain, names)
     routes = [
         service.route("/", "GET", service.page),
         service.route("/health", "GET", service.health),
@@ -79,6 +83,7 @@ def make_app(
     if explain is not None:
         routes.append(service.route("/explain", "POST", service.explain))
     app = Starlette(routes=routes, exception_handlers={HTTPException: _not_found})
+    app.router.redirect_slashes = False  # it would lead to whatever host the client writes
     app.state.close = service.close
     return app
 
@@ -87,9 +92,16 @@ class _Service:
     """What is behind the routes."""
 
     def __init__(
-        self, scorer: Scorer, num_lanes: int, batch_size: int, limits: Limits, explain: Explain | None
+        self,
+        scorer: Scorer,
+        num_lanes: int,
+        batch_size: int,
+        limits: Limits,
+        explain: Explain | None,
+        names: Collection[str] | None,
     ) -> None:
         self._scorer = scorer
+        self._names = None if names is None else {name.lower() for name in names}
         self._thresholds = scorer.thresholds
         self._limits = limits
         self._gate = Gate(limits)
@@ -117,6 +129,7 @@ class _Service:
             begin = time.monotonic()
             status = 500
             try:
+                _refuse_foreigners(request, self._names)
                 response = await endpoint(request)
                 status = response.status_code
             except RefusedError as refusal:
@@ -231,6 +244,26 @@ class _Service:
             raise ValueError("there is no route to what this server cannot do")
         read_within(self._scorer, data, self._limits.pixels)
         return self._explain(data, name)
+
+
+def _refuse_foreigners(request: Request, names: Collection[str] | None) -> None:
+    """Refuses what a page from elsewhere has a browser ask.
+
+    Raises:
+        RefusedError: if the browser says so itself, or calls the server by a name that it does not have.
+    """
+    if request.method == "POST" and request.headers.get("sec-fetch-site") == "cross-site":
+        raise RefusedError(403, "a page from elsewhere asks; this server answers its own page alone")
+    if names is None:
+        return
+    name = ""
+    try:
+        name = (request.url.hostname or "").lower().rstrip(".")
+        if name not in names and name != "localhost" and not name.endswith(".localhost"):
+            ipaddress.ip_address(name.partition("%")[0])
+    except ValueError as error:
+        reason = f"'{shortened(name)}' is no name of this server; start it with --server_name to give it one"
+        raise RefusedError(421, reason) from error
 
 
 async def _while_there(request: Request, work: Coroutine[Any, Any, T]) -> T:

@@ -12,9 +12,11 @@ __all__ = ["openapi"]
 
 _PROBLEMS = {
     400: "malformed",
+    403: "a browser asks for a page from elsewhere",
     408: "the body did not come in time",
     413: "too long, or too many images",
     415: "neither multipart/form-data nor application/json",
+    421: "the server has no such name",
     429: "too many requests at once; Retry-After tells when to come back",
     500: "a fault of the server, which is in its log",
     503: "not done in time",

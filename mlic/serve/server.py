@@ -56,6 +56,7 @@ def run_server(app: Starlette, taken: socket.socket, seconds: float, announce: C
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # clients are told, a line each is for nobody
     config = uvicorn.Config(
         app,
+        http="h11",  # httptools, where it is installed, takes headers without end
         log_level="warning",
         access_log=False,
         server_header=False,

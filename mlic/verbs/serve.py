@@ -56,11 +56,19 @@ def run(arguments: list[str], as_json: bool) -> None:
         lanes = choose_threads().lanes
         scorer, explain = _opened(said.ckpt_path, lanes)
         _one_thread_an_operation()
-        app = make_app(scorer, num_lanes=lanes, batch_size=said.batch_size, limits=limits, explain=explain)
         host, port = taken.getsockname()[:2]
+        is_private = ipaddress.ip_address(host.partition("%")[0]).is_loopback
+        app = make_app(
+            scorer,
+            num_lanes=lanes,
+            batch_size=said.batch_size,
+            limits=limits,
+            explain=explain,
+            names={said.host, *said.server_name} if is_private or said.server_name else None,
+        )
         address = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
         log_threads()
-        if not ipaddress.ip_address(host.partition("%")[0]).is_loopback:
+        if not is_private:
             log.warning(
                 "warning: %s is seen by others than this machine, and whoever reaches it may ask: "
                 "put a proxy with TLS and passwords before it (docs/serve.md)",
@@ -81,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--ckpt_path", required=True)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--server_name", action="append", default=[])
     parser.add_argument("--batch_size", type=int, default=4)
     parser.add_argument("--max_body_mb", type=float, default=32.0)
     parser.add_argument("--max_pixels", type=int, default=64_000_000)

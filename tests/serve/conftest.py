@@ -68,10 +68,9 @@ def serving(scorer):
     """Makes clients of servers with limits of their own."""
     apps = []
 
-    def make(explain=None, batch_size=4, num_lanes=1, **limits):
-        apps.append(
-            make_app(scorer, num_lanes=num_lanes, batch_size=batch_size, limits=Limits(**limits), explain=explain)
-        )
+    def make(explain=None, batch_size=4, num_lanes=1, names=None, **limits):
+        lanes = {"num_lanes": num_lanes, "batch_size": batch_size}
+        apps.append(make_app(scorer, **lanes, limits=Limits(**limits), explain=explain, names=names))
         return TestClient(apps[-1], raise_server_exceptions=False)
 
     yield make

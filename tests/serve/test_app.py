@@ -183,9 +183,35 @@ def test_the_page_lets_nothing_in_from_elsewhere(client):
     assert "access-control-allow-origin" not in answer.headers
 
 
-@pytest.mark.parametrize("path", ["/nothing", "/../etc/passwd", "/page.html", "/predict/x"])
+def test_a_name_that_is_led_here_from_elsewhere_is_not_answered(serving, encoded, form):
+    client = serving(names={"cats.example"})
+    for host in (
+        "127.0.0.1:8000",
+        "[::1]:8000",
+        "10.1.2.3",
+        "localhost",
+        "LOCALHOST:80",
+        "a.localhost",
+        "Cats.example",
+    ):
+        assert client.get("/health", headers={"Host": host}).status_code == 200, host
+    for host in ("dogs.example", "cats.example.org", "127.0.0.1.example", "localhost.example:8000", "", "[::1", "a b"):
+        answer = client.get("/classes", headers={"Host": host})
+        assert (answer.status_code, list(answer.json())) == (421, ["error"]), host
+    refused = client.post("/predict", files=form(encoded()), headers={"Host": "dogs.example"})
+    assert refused.json()["error"].startswith("'dogs.example' is no name of this server")
+
+
+def test_what_a_page_from_elsewhere_posts_is_refused(client, encoded, form):
+    for site, status in (("cross-site", 403), ("same-origin", 200), ("same-site", 200), ("none", 200)):
+        answer = client.post("/predict", files=form(encoded()), headers={"Sec-Fetch-Site": site})
+        assert answer.status_code == status, site
+    assert client.get("/", headers={"Sec-Fetch-Site": "cross-site"}).status_code == 200  # a link leads here
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/../etc/passwd", "/page.html", "/predict/x", "/health/"])
 def test_there_is_nothing_else(client, path):
-    answer = client.get(path)
+    answer = client.get(path, follow_redirects=False)
     assert (answer.status_code, list(answer.json())) == (404, ["error"])
 
 

@@ -159,10 +159,28 @@ def test_what_is_no_http_is_400(server):
         assert connection.recv(100).startswith(b"HTTP/1.1 400")
 
 
+def test_a_server_of_this_machine_alone_has_no_other_name(server):
+    assert server.ask("GET", "/health", headers={"Host": f"localhost:{server.port}"})[0] == 200
+    assert server.ask("GET", "/health", headers={"Host": f"cats.example:{server.port}"})[0] == 421
+
+
+def test_headers_without_end_are_cut_off(server):
+    with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
+        connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n")
+        told = b""
+        try:
+            for _ in range(100):
+                connection.sendall(b"A: " + b"a" * 10_000 + b"\r\n")
+            told = connection.recv(100)
+        except ConnectionError:
+            return
+    assert not told or told.startswith(b"HTTP/1.1 4")
+
+
 def test_clients_that_go_away_hold_nothing(server, encoded):
     for _ in range(5):
         with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
-            connection.sendall(b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nabc")
+            connection.sendall(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nabc")
     while b"mlic_requests_at_once 0.0" not in server.ask("GET", "/metrics")[1]:
         time.sleep(0.01)
     assert server.predict((b"a.png", encoded()))[0] == 200
@@ -179,7 +197,7 @@ def answers(port):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_the_end_finishes_what_was_begun_and_takes_nothing_new(exported, encoded, number, code):
     server = Process(exported)
-    head = b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=x\r\n"
+    head = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\n"
     body = b'--x\r\nContent-Disposition: form-data; filename="a"\r\n\r\n%b\r\n--x--\r\n' % encoded()
     with socket.create_connection(("127.0.0.1", server.port), timeout=20) as connection:
         connection.sendall(head + b"Content-Length: %d\r\n\r\n" % len(body) + body[:10])
