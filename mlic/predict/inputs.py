@@ -75,7 +75,8 @@ class Inputs:
         stdin: what `-` reads from, as an open file's number.
 
     Raises:
-        UsageError: if a word means nothing, a folder holds no image, a CSV has no such column, or `-` is not alone.
+        UsageError: if a word means nothing, a folder holds no image, a CSV has no such column, there is a column and
+            no CSV, or `-` is not alone.
     """
 
     def __init__(self, words: Iterable[str], *, column: str | None = None, stdin: int | None = None) -> None:
@@ -89,6 +90,8 @@ class Inputs:
                 )
             self._lines = Lines(sys.stdin.fileno() if stdin is None else stdin)
         self._files = [] if self._lines else [file for word in self._words for file in self._checked(word)]
+        if column is not None and not any(file.lower().endswith(".csv") for file in self._files):
+            raise UsageError(f"--column {column} is of a .csv file, and there is none among the paths")
 
     @property
     def files(self) -> Sequence[str]:

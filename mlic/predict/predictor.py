@@ -68,6 +68,8 @@ class Predictor:
     ) -> None:
         if batch_size < 1:
             raise UsageError(f"batch_size is {batch_size}; expected 1 or more")
+        if num_workers is not None and num_workers < 0:
+            raise UsageError(f"num_workers is {num_workers}; expected 0 or more")
         if threshold is not None and not 0 <= threshold <= 1:
             raise UsageError(f"threshold is {threshold}; expected a score, 0 to 1")
         self.batch_size = batch_size

@@ -141,6 +141,12 @@ def piped(data):
     return reading
 
 
+def test_a_column_of_no_csv_is_told(tmp_path):
+    (tmp_path / "a.jpg").touch()
+    with pytest.raises(UsageError, match=r"--column x is of a .csv file, and there is none"):
+        Inputs([str(tmp_path / "a.jpg")], column="x")
+
+
 def test_standard_input_has_a_path_a_line_or_each_with_its_end():
     assert names(["-"], stdin=piped(b"a.jpg\r\n\nb, c.jpg\nlat\xe9.jpg")) == [
         "a.jpg",

@@ -55,6 +55,11 @@ def test_one_path_alone_is_not_taken_for_its_letters(classifier):
         Predictor(classifier).predict("a.jpg")
 
 
+def test_fewer_than_no_workers_are_refused(classifier):
+    with pytest.raises(UsageError, match="num_workers is -1; expected 0 or more"):
+        Predictor(classifier, num_workers=-1)
+
+
 def test_no_path_gives_no_row(checkpoint):
     assert Predictor(checkpoint).predict([]) == []
 
