@@ -2,8 +2,11 @@
 
 import csv
 import random
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +18,17 @@ settings.register_profile("patient", deadline=None)
 settings.load_profile("patient")
 
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 60), "blue": (40, 60, 230)}
+
+BROWSER_FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 
 
 def draw(folder: Path, name: str, labels: set[str], seed: int) -> None:
@@ -89,3 +103,27 @@ def small(colours: Path) -> list[str]:
         *("--trainer.accelerator", "cpu"),
         *("--trainer.devices", "1"),
     ]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Chromium without a window, with the folder of its `downloads`; a test of it is skipped where there is none."""
+    chromium, driver_path = shutil.which("chromium"), shutil.which("chromedriver")
+    if not (chromium and driver_path):
+        pytest.skip("Chromium and its driver are not installed")
+    pytest.importorskip("selenium", reason="selenium is not installed: pip install selenium")
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
+        options = webdriver.ChromeOptions()
+        options.binary_location = chromium
+        for flag in (*BROWSER_FLAGS, f"--user-data-dir={profile}"):
+            options.add_argument(flag)
+        downloads = str(Path(profile) / "downloads")
+        options.add_experimental_option("prefs", {"download.default_directory": downloads})
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+        driver = webdriver.Chrome(options=options, service=Service(driver_path))
+        driver.downloads = Path(downloads)
+        yield driver
+        driver.quit()

@@ -1,56 +1,18 @@
 """The page in a real browser, with a real server behind it."""
 
 import json
-import shutil
 import socket
-import tempfile
 import threading
-from pathlib import Path
 
 import pytest
 
-pytest.importorskip("selenium", reason="selenium is not installed: pip install selenium")
 pytest.importorskip("uvicorn", reason="uvicorn is not installed: pip install 'mlic[serve]'")
 
 import uvicorn
 
 from mlic.serve import make_app
 
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-pytestmark = [
-    pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="Chromium and its driver are not installed"),
-    pytest.mark.slow,
-]
-
-FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-
-
-@pytest.fixture(scope="module")
-def browser():
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
-        options = webdriver.ChromeOptions()
-        options.binary_location = CHROMIUM
-        for flag in (*FLAGS, f"--user-data-dir={profile}"):
-            options.add_argument(flag)
-        downloads = str(Path(profile) / "downloads")
-        options.add_experimental_option("prefs", {"download.default_directory": downloads})
-        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-        driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-        driver.downloads = Path(downloads)
-        yield driver
-        driver.quit()
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
