@@ -9,6 +9,7 @@ from mlic.explain.explanation import (
     check_asked,
     explain,
     explain_seen,
+    require_images,
     see,
 )
 from mlic.explain.names import FileNames
@@ -27,5 +28,6 @@ __all__ = [
     "explain",
     "explain_seen",
     "overlay",
+    "require_images",
     "see",
 ]

@@ -23,6 +23,7 @@ __all__ = [
     "check_asked",
     "explain",
     "explain_seen",
+    "require_images",
     "see",
 ]
 
@@ -148,7 +149,7 @@ def see(classifier: MultiLabelClassifier, images: UInt8[Tensor, "images 3 height
     Raises:
         UsageError: if the classifier takes no images.
     """
-    _require_images(classifier)
+    require_images(classifier)
     classifier.eval()
     with torch.inference_mode(False), torch.no_grad():
         images = images.to(classifier.thresholds.device)
@@ -165,7 +166,7 @@ def check_asked(classifier: MultiLabelClassifier, classes: Sequence[str] = (), m
         UsageError: as `explain` does.
     """
     _columns_of(classifier, classes)
-    _require_images(classifier)
+    require_images(classifier)
     with torch.no_grad():
         nothing = torch.zeros(1, classifier.backbone.num_features, 1, 1, device=classifier.thresholds.device)
         _maps(classifier, nothing, [], method)
@@ -188,7 +189,12 @@ def explain_seen(
     )
 
 
-def _require_images(classifier: MultiLabelClassifier) -> None:
+def require_images(classifier: MultiLabelClassifier) -> None:
+    """Checks that a classifier takes images.
+
+    Raises:
+        UsageError: if it was trained on features.
+    """
     if isinstance(classifier.backbone, Precomputed):
         raise UsageError(
             "this model was trained on features that another program computed (backbone precomputed) and has never "

@@ -39,6 +39,7 @@ function addBars(list, prediction) {
     bar.querySelector(".mark").textContent = there ? "present" : "";
     bar.querySelector(".number").textContent = percent(score);
     bar.querySelector(".number").title = `threshold ${percent(thresholds[name])}`;
+    bar.querySelector(".reached").textContent = `, threshold ${percent(thresholds[name])}`;
     bar.querySelector(".fill").style.width = `${100 * score}%`;
     bar.querySelector(".threshold").style.left = `${100 * Math.min(1, thresholds[name])}%`;
     list.append(bar);
@@ -50,6 +51,8 @@ function addHeat(card, file, prediction) {
   const heat = card.querySelector(".heat"), shown = new Map();
   const names = Object.keys(prediction.scores).sort((a, b) => prediction.scores[b] - prediction.scores[a]);
   for (const name of names) choice.append(new Option(name, name));
+  toggle.setAttribute("aria-label", `heat map of ${file.name}`);
+  choice.setAttribute("aria-label", `class of the heat map of ${file.name}`);
   card.querySelector(".heatline").hidden = false;
   const draw = async () => {
     heat.hidden = true;
@@ -89,7 +92,8 @@ function addCard(file, prediction) {
     card.querySelector(".picture").hidden = true;
     card.querySelector(".summary").textContent = `Cannot be read: ${prediction.error}`;
   } else {
-    picture.addEventListener("error", () => { card.querySelector(".picture").hidden = true; });
+    // A browser that does not show such files (TIFF) shows the heat map alone, which has the image below it.
+    picture.addEventListener("error", () => { picture.hidden = true; card.classList.add("alone"); });
     picture.src = URL.createObjectURL(file);
     card.querySelector(".summary").textContent = prediction.labels.length ? prediction.labels.join(", ") : "no class is present";
     addBars(card.querySelector(".bars"), prediction);

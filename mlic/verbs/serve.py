@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from mlic.errors import UsageError
+from mlic.errors import ImageError, UsageError
 from mlic.pixels import read_pixels
 from mlic.scorers import Scorer, is_exported, open_scorer
 from mlic.threads import choose_threads, log_threads
@@ -104,14 +104,20 @@ def _opened(path: str, num_lanes: int) -> tuple[Scorer, Explain | None]:
     if is_exported(path):
         return open_scorer(path, num_lanes=num_lanes), None
     from mlic.classifier import MultiLabelClassifier
-    from mlic.explain import check_asked
+    from mlic.explain import check_asked, require_images
     from mlic.progress import quietly
     from mlic.scorers.checkpoint import CheckpointScorer
 
     with quietly():
         classifier = MultiLabelClassifier.from_checkpoint(path)
-    check_asked(classifier)  # also that it takes images
-    return CheckpointScorer(classifier, name=Path(path).name, num_lanes=num_lanes), partial(_heat_map, classifier)
+    require_images(classifier)
+    explain: Explain | None = partial(_heat_map, classifier)
+    try:
+        check_asked(classifier)
+    except UsageError as error:  # a head of a third party without a gradient
+        log.warning("warning: no heat maps: %s", error)
+        explain = None
+    return CheckpointScorer(classifier, name=Path(path).name, num_lanes=num_lanes), explain
 
 
 def _heat_map(classifier: Any, data: bytes, class_name: str) -> bytes:
@@ -120,6 +126,8 @@ def _heat_map(classifier: Any, data: bytes, class_name: str) -> bytes:
     from mlic.images import read_square
 
     explanation = explain(classifier, read_square(data, classifier.backbone.image_size)[None], [class_name])
+    if not bool(explanation.raw.isfinite().all()):
+        raise ImageError("the model gives no number for it: it has diverged")
     image = Image.fromarray(read_pixels(data, _HEAT_MAP))
     image.thumbnail((_HEAT_MAP, _HEAT_MAP))
     heat = explanation.stretched(0, image.height, image.width).numpy()

@@ -5,6 +5,7 @@ import socket
 import threading
 
 import pytest
+from PIL import Image
 
 pytest.importorskip("uvicorn", reason="uvicorn is not installed: pip install 'mlic[serve]'")
 
@@ -130,6 +131,24 @@ def test_the_heat_map_comes_and_goes(browser, address, files):
     assert browser.find_element("id", "status").text == "Heat map of red."
     toggle.click()
     until(browser, lambda: not heat.is_displayed())
+
+
+def test_an_image_that_no_browser_shows_has_a_heat_map_all_the_same(browser, address, tmp_path):
+    Image.new("RGB", (30, 20), (255, 0, 0)).save(tmp_path / "a.tiff")
+    opened(browser, address)
+    given(browser, [tmp_path / "a.tiff"])
+    browser.find_element("css selector", ".heattoggle").click()
+    heat = browser.find_element("css selector", ".heat")
+    until(browser, lambda: heat.is_displayed() and heat.size["height"] > 5)
+    assert browser.find_element("id", "status").text == "Heat map of red."
+
+
+def test_who_does_not_see_the_bars_is_told_their_thresholds_and_whose_heat_map_it_is(browser, address, files):
+    opened(browser, address)
+    given(browser, files[:1])
+    assert all_of(browser, ".bar .reached")[0].get_attribute("textContent") == ", threshold 50.0 %"
+    names = [browser.find_element("css selector", one).accessible_name for one in (".heattoggle", ".heatclass")]
+    assert names == ["heat map of photo.png", "class of the heat map of photo.png"]
 
 
 @pytest.mark.parametrize("address", [False], indirect=True)
