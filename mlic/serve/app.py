@@ -1,7 +1,6 @@
 """The application: its routes, and what is answered when something is wrong."""
 
 import asyncio
-import ipaddress
 import json
 import logging
 import time
@@ -25,6 +24,7 @@ from mlic.scorers.base import Scorer
 from mlic.serve.answers import Health, Problem, answer, describe
 from mlic.serve.bodies import Upload, declared_length, discard, parse_images, read_body
 from mlic.serve.counters import CONTENT_TYPE, Counters
+from mlic.serve.foreigners import refuse_foreigners
 from mlic.serve.lanes import Lanes, read_within
 from mlic.serve.limits import Gate, Limits, RefusedError
 from mlic.serve.openapi import openapi
@@ -129,7 +129,7 @@ class _Service:
             begin = time.monotonic()
             status = 500
             try:
-                _refuse_foreigners(request, self._names)
+                refuse_foreigners(request, self._names)
                 response = await endpoint(request)
                 status = response.status_code
             except RefusedError as refusal:
@@ -246,26 +246,6 @@ class _Service:
         return self._explain(data, name)
 
 
-def _refuse_foreigners(request: Request, names: Collection[str] | None) -> None:
-    """Refuses what a page from elsewhere has a browser ask.
-
-    Raises:
-        RefusedError: if the browser says so itself, or calls the server by a name that it does not have.
-    """
-    if request.method == "POST" and request.headers.get("sec-fetch-site") == "cross-site":
-        raise RefusedError(403, "a page from elsewhere asks; this server answers its own page alone")
-    if names is None:
-        return
-    name = ""
-    try:
-        name = (request.url.hostname or "").lower().rstrip(".")
-        if name not in names and name != "localhost" and not name.endswith(".localhost"):
-            ipaddress.ip_address(name.partition("%")[0])
-    except ValueError as error:
-        reason = f"'{shortened(name)}' is no name of this server; start it with --server_name to give it one"
-        raise RefusedError(421, reason) from error
-
-
 async def _while_there(request: Request, work: Coroutine[Any, Any, T]) -> T:
     """Waits for what is being done, unless the client goes away: then nobody does what has not begun.
 
@@ -294,7 +274,11 @@ async def _not_found(request: Request, error: Exception) -> Response:
 
 
 def _json(said: msgspec.Struct, status: int = 200) -> Response:
-    return _response(msgspec.json.encode(said), "application/json", status=status)
+    try:
+        text = msgspec.json.encode(said)
+    except UnicodeEncodeError:  # a file name that is not UTF-8, of the model: JSON has escapes for it
+        text = json.dumps(msgspec.to_builtins(said)).encode()
+    return _response(text, "application/json", status=status)
 
 
 def _problem(status: int, reason: str, retry_after: int | None = None) -> Response:

@@ -45,7 +45,9 @@ class JsonBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def declared_length(request: Request) -> int | None:
-    """Returns how long a request says its body is; None where it says nothing."""
+    """Returns how long a request says its body is; None where it says nothing, or sends it in chunks all the same."""
+    if "transfer-encoding" in request.headers:
+        return None
     length = request.headers.get("content-length", "")
     return int(length) if length.isdecimal() and len(length) <= _DIGITS else None
 

@@ -37,6 +37,16 @@ def test_an_image_in_json_may_have_a_name(client, encoded):
     assert answer.headers["content-type"] == "application/json"
 
 
+def test_names_that_are_not_utf_8_are_told_with_escapes(scorer, serving, encoded, form):
+    scorer.name, scorer.classes = "m\udcff.ckpt", ("red\udcff", "", "<b>__proto__")
+    client = serving()
+    assert json.loads(client.get("/health").content)["model"] == "m\udcff.ckpt"
+    assert json.loads(client.get("/classes").content)["classes"][0]["name"] == "red\udcff"
+    answer = client.post("/predict", files=form(encoded((255, 0, 255))))
+    assert answer.status_code == 200
+    assert json.loads(answer.content)["predictions"][0]["labels"] == ["red\udcff", "<b>__proto__"]
+
+
 def test_at_most_so_many_classes_are_present(scorer, serving, encoded, form):
     scorer.at_most = 1
     answer = serving().post("/predict", files=form(encoded((200, 255, 0)))).json()

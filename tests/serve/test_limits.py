@@ -9,9 +9,11 @@ import pytest
 
 pytest.importorskip("starlette", reason="Starlette is not installed: pip install 'mlic[serve]'")
 
+from starlette.requests import Request
+
 from mlic.errors import UsageError
 from mlic.serve import Limits
-from mlic.serve.bodies import parse_images
+from mlic.serve.bodies import declared_length, parse_images
 from mlic.serve.limits import RefusedError
 
 JSON = {"Content-Type": "application/json"}
@@ -106,6 +108,12 @@ def test_a_body_of_no_declared_length_is_counted_as_it_comes(serving):
 def test_a_length_of_a_thousand_digits_is_none(client, form, encoded):
     answer = client.post("/predict", content=b"{}", headers={**JSON, "Content-Length": "9" * 5000})
     assert answer.status_code == 400
+
+
+def test_a_length_that_chunks_belie_is_none():
+    headers = [(b"content-length", b"5"), (b"transfer-encoding", b"chunked")]
+    assert declared_length(Request({"type": "http", "headers": headers})) is None
+    assert declared_length(Request({"type": "http", "headers": headers[:1]})) == 5
 
 
 def test_nothing_is_made_of_images_that_are_too_many(monkeypatch):
