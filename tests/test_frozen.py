@@ -78,9 +78,8 @@ def test_the_checkpoint_gives_the_scores_that_the_features_gave(frozen, colours,
     assert main(["validate", "--ckpt_path", "runs/run/v1/best.ckpt", "--json"]) == 0
     on_images = json.loads(capsys.readouterr().out)
     logged = metrics("run/v1")
-    assert {name: on_images[name] for name in logged if name.startswith("val/")} == pytest.approx(
-        {name: value for name, value in logged.items() if name.startswith("val/")}, abs=1e-5
-    )
+    for name in ("val/loss", "val/mAP"):  # what depends on thresholds `fit` tells cross-fitted
+        assert on_images[name] == pytest.approx(logged[name], abs=1e-5)
     predictor = Predictor("runs/run/v1/best.ckpt", num_workers=0)
     (prediction,) = predictor.predict([colours / "images" / "032.jpg"])
     assert set(prediction.scores) == {"red", "green", "blue"}

@@ -20,6 +20,8 @@ from mlic.unfreezing import GradualUnfreezing
 State = dict[str, torch.Tensor]
 STAGES = ["--trainer.callbacks", "GradualUnfreezing", "--trainer.callbacks.stages", "2"]
 
+DECISIONS = {"thresholds", "slope", "offset"}  # which are fitted to what was validated
+
 
 def tiny(name: str = "test_resnet") -> MultiLabelClassifier:
     torch.manual_seed(0)
@@ -55,7 +57,7 @@ class Watching(pl.Callback):
 
     def changed_in(self, epoch: int) -> set[str]:
         before, after = self.states[epoch : epoch + 2]
-        return {name for name in before if not torch.equal(before[name], after[name])} - {"thresholds"}
+        return {name for name in before if not torch.equal(before[name], after[name])} - DECISIONS
 
 
 def of_layers(model: MultiLabelClassifier, first: int, last: int) -> set[str]:
@@ -80,7 +82,7 @@ def test_the_last_layers_are_released_first_and_what_waits_stays_as_it_is(alone,
     assert watching.changed_in(0) == head
     assert watching.changed_in(1) == head | of_layers(model, 2, 4)
     assert watching.changed_in(2) == head | of_layers(model, 0, 4)
-    assert of_layers(model, 0, 4) | head == set(model.state_dict()) - {"thresholds"}
+    assert of_layers(model, 0, 4) | head == set(model.state_dict()) - DECISIONS
 
 
 def test_gradients_that_are_dropped_do_as_if_they_were_never_computed(colours, monkeypatch):
