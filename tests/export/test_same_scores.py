@@ -10,6 +10,7 @@ from mlic.export.weights import write_weights
 from mlic.images import read_square
 from mlic.pixels import read_pixels
 from mlic.scorers import Scorer, present
+from mlic.scorers.checkpoint import CheckpointScorer
 from mlic.scorers.onnx import OnnxScorer
 
 TOLERANCE = 1e-4
@@ -43,6 +44,30 @@ def test_the_same_bytes_have_the_same_scores_by_onnx_runtime(
     together = scorer(np.stack([square for _, square in everything]))
     assert np.abs(together - np.concatenate([scores for scores, _ in everything])).max() <= TOLERANCE
     assert np.ptp(together, axis=0).max() > 0.01, "the images are to be told apart"
+
+
+@pytest.mark.parametrize(("backbone", "head"), list(zip(BACKBONES, ("csra", "ml_decoder", "linear"), strict=True)))
+def test_the_same_bytes_have_the_same_scores_over_http(backbone, head, kinds, make_classifier, facts_of, tmp_path):
+    pytest.importorskip("starlette", reason="Starlette is not installed: pip install 'mlic[serve]'")
+    from starlette.testclient import TestClient
+
+    from mlic.serve import make_app
+
+    classifier = make_classifier(backbone, head, at_most=2)
+    write_onnx(classifier, facts_of(classifier), tmp_path / "a.onnx")
+    for scorer in (OnnxScorer(tmp_path / "a.onnx"), CheckpointScorer(classifier)):
+        app = make_app(scorer)
+        forms = [("images", (path.name, path.read_bytes(), "application/octet-stream")) for path in kinds.values()]
+        answer = TestClient(app).post("/predict", files=forms)
+        app.state.close()
+        assert answer.status_code == 200, answer.text
+        for path, row in zip(kinds.values(), answer.json()["predictions"], strict=True):
+            scores, decided = expected(classifier, path)
+            found = np.array([[row["scores"][name] for name in classifier.classes]])
+            assert np.abs(found - scores).max() <= TOLERANCE, path
+            assert set(row["labels"]) == {
+                name for name, says in zip(classifier.classes, decided[0], strict=True) if says
+            }
 
 
 @pytest.mark.parametrize("backbone", BACKBONES)
