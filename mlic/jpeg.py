@@ -77,8 +77,8 @@ def is_cut(data: bytes) -> bool:
     """
     position = 2
     # Segments up to the first pixels: a small preview among them has an end of its own.
-    while data[position : position + 1] == b"\xff" and data[position + 1] != _START_OF_SCAN:
-        is_filling = data[position + 1] == _MARKER
+    while len(head := data[position : position + 2]) == 2 and head[0] == _MARKER and head[1] != _START_OF_SCAN:
+        is_filling = head[1] == _MARKER
         position += 1 if is_filling else 2 + int.from_bytes(data[position + 2 : position + 4], "big")
     # Never within compressed pixels, where a zero follows every 0xFF.
     return data.rfind(_END_OF_IMAGE, position) < 0
