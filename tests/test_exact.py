@@ -30,6 +30,7 @@ def kept() -> Kept:
 
 
 def solved(kept: Kept, penalty: float, loss: BCELoss | None = None) -> LinearHead:
+    torch.manual_seed(0)  # where a solver stops, within 1e-4 of the lowest objective, depends on where it starts
     head = LinearHead(6, 3)
     ExactHead(head, loss or BCELoss(), kept).solve(penalty)
     return head
@@ -61,7 +62,8 @@ def test_the_optimum_has_no_gradient(kept):
 
 def test_views_count_as_images_of_their_own(kept):
     twice = Kept(kept.table, kept.rows, [kept.views[0], kept.views[0]])
-    assert torch.allclose(solved(twice, 0.3).linear.weight, solved(kept, 0.3).linear.weight, atol=1e-3)
+    one, other = (solved(each, 0.3).linear.weight for each in (kept, twice))
+    assert torch.allclose(one, other, atol=5e-3)
 
 
 def test_a_larger_penalty_makes_smaller_weights(kept):
