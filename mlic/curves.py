@@ -2,16 +2,18 @@
 
 import math
 import time
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger
-from torch.utils.tensorboard import SummaryWriter
 
 from mlic.charts import Bins
 from mlic.charts import reliability as draw_reliability
 from mlic.classifier import MultiLabelClassifier
 from mlic.metrics import reliability
+
+if TYPE_CHECKING:  # only who draws waits for TensorBoard
+    from torch.utils.tensorboard import SummaryWriter
 
 __all__ = ["CurveBoard"]
 
@@ -61,7 +63,7 @@ class CurveBoard(pl.Callback):
         for logger in trainer.loggers:
             if not isinstance(logger, TensorBoardLogger):
                 continue
-            board, step = cast(SummaryWriter, logger.experiment), trainer.global_step
+            board, step = cast("SummaryWriter", logger.experiment), trainer.global_step
             board.add_pr_curve("val/all classes", present[known], scores[known], step)
             for column in (column for column in frequent if support[column]):
                 cells = known[:, column]

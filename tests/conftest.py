@@ -5,7 +5,7 @@ import os
 import random
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,30 @@ BROWSER_FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+
+# The contrast of each text with what is behind it (WCAG 2.1, success criterion 1.4.3).
+CONTRAST = """
+const numbers = (colour) => colour.match(/[\\d.]+/g).map(Number);
+const light = (colour) => numbers(colour).slice(0, 3).map((one) => one / 255)
+  .map((one) => one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4)
+  .reduce((sum, one, at) => sum + one * [0.2126, 0.7152, 0.0722][at], 0);
+const behind = (one) => {
+  for (; one; one = one.parentElement) {
+    const colour = getComputedStyle(one).backgroundColor, parts = numbers(colour);
+    if (parts.length < 4 || parts[3] === 1) return colour;
+  }
+  return "rgb(255, 255, 255)";
+};
+const faint = new Set();
+const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+while (texts.nextNode()) {
+  const one = texts.currentNode.parentElement;
+  if (!texts.currentNode.textContent.trim() || one.closest(arguments[0])) continue;
+  const [a, b] = [light(getComputedStyle(one).color), light(behind(one))].sort((a, b) => b - a);
+  if ((a + 0.05) / (b + 0.05) < 4.5) faint.add(one.outerHTML);
+}
+return [...faint];
+"""
 
 
 def draw(folder: Path, name: str, labels: set[str], seed: int) -> None:
@@ -130,3 +154,13 @@ def browser() -> Iterator[Any]:
         driver.downloads = Path(downloads)
         yield driver
         driver.quit()
+
+
+@pytest.fixture(scope="session")
+def faint_texts() -> Callable[..., list[str]]:
+    """Finds the elements of an open page whose text hardly stands out, but for those inside `unseen` ones."""
+
+    def faint_texts(browser: Any, unseen: str) -> list[str]:
+        return browser.execute_script(CONTRAST, unseen)
+
+    return faint_texts

@@ -1,10 +1,6 @@
 import copy
 import math
-import os
 import pickle
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,8 +16,6 @@ from mlic.metrics.histograms import (
     binned_average_precision,
     binned_counts,
 )
-
-ROOT = Path(__file__).parents[2]
 
 
 def collect(logits, labels, index=None, batch_size=7, **arguments):
@@ -210,35 +204,7 @@ torch.distributed.destroy_process_group()
 """
 
 
-def in_processes(folder, cases, world_size=2):
-    """Runs every case (a number of samples, and the batches of each process); returns the answers of each process."""
-    torch.save(cases, folder / "cases.pt")
-    (folder / "worker.py").write_text(WORKER)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    workers = [
-        subprocess.Popen(
-            [sys.executable, folder / "worker.py", str(rank), str(world_size), folder],
-            env=environment,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(world_size)
-    ]
-    try:
-        for worker in workers:
-            _, errors = worker.communicate(timeout=240)
-            assert worker.returncode == 0, errors
-    finally:
-        for worker in workers:
-            worker.kill()
-    return [torch.load(folder / f"answers{rank}.pt") for rank in range(world_size)]
-
-
-def batches_of(logits, labels, index, batch_size):
-    return [(logits[rows], labels[rows], rows) for rows in index.split(batch_size)]
-
-
-def test_two_processes_and_an_odd_number_of_samples_give_the_same_as_one(table, tmp_path):
+def test_two_processes_and_an_odd_number_of_samples_give_the_same_as_one(table, in_processes, batches_of):
     logits, labels = table(51, 6)
     every = torch.arange(51)
     shuffled = torch.randperm(51, generator=torch.Generator().manual_seed(1))
@@ -252,7 +218,7 @@ def test_two_processes_and_an_odd_number_of_samples_give_the_same_as_one(table, 
     ]
     whole, first = collect(logits, labels), collect(logits[:1], labels[:1])
     expected = [whole] * 4 + [first]
-    for answers in in_processes(tmp_path, cases):
+    for answers in in_processes(WORKER, cases, seconds=240):
         for (computed, cells, again), wanted in zip(answers, expected, strict=False):
             same(computed, wanted.compute())
             same(again, wanted.compute())

@@ -1,9 +1,5 @@
 import copy
-import os
 import pickle
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +7,6 @@ import torch
 from mlic.errors import UsageError
 from mlic.metrics import MultiLabelMetrics, headline
 
-ROOT = Path(__file__).parents[2]
 KEYS = ["mAP", "f1_micro", "f1_macro", "hamming", "hamming_all_negative"]
 
 
@@ -151,35 +146,7 @@ torch.distributed.destroy_process_group()
 """
 
 
-def in_processes(folder, cases, world_size=2):
-    """Runs every case (a number of classes, and the batches of each process); returns the answers of each process."""
-    torch.save(cases, folder / "cases.pt")
-    (folder / "worker.py").write_text(WORKER)
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "GLOO_SOCKET_IFNAME": "lo"}
-    workers = [
-        subprocess.Popen(
-            [sys.executable, folder / "worker.py", str(rank), str(world_size), folder],
-            env=environment,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in range(world_size)
-    ]
-    try:
-        for worker in workers:
-            _, errors = worker.communicate(timeout=120)
-            assert worker.returncode == 0, errors
-    finally:
-        for worker in workers:
-            worker.kill()
-    return [torch.load(folder / f"answers{rank}.pt") for rank in range(world_size)]
-
-
-def batches_of(logits, labels, index, batch_size):
-    return [(logits[rows], labels[rows], rows) for rows in index.split(batch_size)]
-
-
-def test_two_processes_and_an_odd_number_of_samples_give_the_same_as_one(table, tmp_path):
+def test_two_processes_and_an_odd_number_of_samples_give_the_same_as_one(table, in_processes, batches_of):
     logits, labels = table(51, 6, levels=4)
     every = torch.arange(51)
     padded = torch.cat([every, every[:1]])  # as DistributedSampler pads
@@ -196,7 +163,7 @@ def test_two_processes_and_an_odd_number_of_samples_give_the_same_as_one(table, 
     expected = [headline(logits, labels, half)] * 4 + [headline(logits, unknown, half)]
     expected += [headline(logits[:0], labels[:0], half)]
     lengths = [51] * 5 + [0]
-    for answers in in_processes(tmp_path, cases):
+    for answers in in_processes(WORKER, cases):
         for (computed, rows, again, _), wanted, length in zip(answers, expected, lengths, strict=True):
             same(computed, wanted)
             same(again, wanted)
